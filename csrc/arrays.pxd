@@ -1,0 +1,114 @@
+"""Takes arrays apart for the kernels: the one place where a Python object becomes a pointer.
+
+A function of a Cython module keeps an ``Arrays`` on its stack, takes each argument with ``real``, ``int32``, ... and
+calls ``release`` in ``finally``. Taking checks everything a kernel relies on: a C-contiguous, aligned, native array of
+the right dtype and shape, writable where the kernel writes, and no overlap between what is written and anything else.
+"""
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, Py_buffer, PyBuffer_Release, PyObject_GetBuffer,
+)
+from libc.stdint cimport uintptr_t
+
+cdef extern from "runtime/dispatch.h":
+    int EN_F32, EN_F64
+
+cdef enum:
+    MOST_ARRAYS = 16
+    ANY = -1
+
+cdef struct Arrays:
+    Py_buffer held[MOST_ARRAYS]
+    bint written[MOST_ARRAYS]
+    int count
+    int dtype  # EN_F32 or EN_F64 once the first real array was taken
+
+
+cdef inline void release(Arrays *arrays) noexcept:
+    cdef int i
+    for i in range(arrays.count):
+        PyBuffer_Release(&arrays.held[i])
+    arrays.count = 0
+
+
+cdef inline Py_buffer *take(Arrays *arrays, object array, str name, bint write) except NULL:
+    """Hold ``array``'s buffer: contiguous, aligned, writable if ``write``, overlapping nothing that is written."""
+    if arrays.count == 0:
+        arrays.dtype = -1
+    if arrays.count == MOST_ARRAYS:
+        raise SystemError("MOST_ARRAYS in csrc/arrays.pxd is too small for this function")
+    cdef Py_buffer *view = &arrays.held[arrays.count]
+    cdef uintptr_t start, stop, other
+    cdef int i
+    try:
+        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if write else 0))
+    except TypeError:
+        raise TypeError(f"{name}: expected an array, got {type(array).__name__}") from None
+    except (BufferError, ValueError) as refusal:
+        raise ValueError(f"{name}: expected a C-contiguous {'writable ' if write else ''}array ({refusal})") from None
+    arrays.written[arrays.count] = write
+    arrays.count += 1
+    start = <uintptr_t>view.buf
+    stop = start + <uintptr_t>view.len
+    if start % <uintptr_t>view.itemsize:
+        raise ValueError(f"{name}: expected an aligned array")
+    for i in range(arrays.count - 1):
+        other = <uintptr_t>arrays.held[i].buf
+        if (write or arrays.written[i]) and start < other + <uintptr_t>arrays.held[i].len and other < stop:
+            raise ValueError(f"{name}: expected memory of its own, but it overlaps another argument")
+    return view
+
+
+cdef inline int check_shape(Py_buffer *view, str name, int ndim, Py_ssize_t *shape) except -1:
+    """Compare with ``shape``; a size of ANY accepts anything."""
+    cdef int i
+    cdef bint right = view.ndim == ndim
+    if right:
+        for i in range(ndim):
+            right = right and (shape[i] == ANY or shape[i] == view.shape[i])
+    if not right:
+        wanted = ", ".join(["any" if shape[i] == ANY else str(shape[i]) for i in range(ndim)])
+        raise ValueError(f"{name}: expected shape ({wanted}), got {tuple([view.shape[i] for i in range(view.ndim)])}")
+    return 0
+
+
+cdef inline void *real(Arrays *arrays, object array, str name, int ndim, bint write=False, Py_ssize_t d0=ANY,
+                       Py_ssize_t d1=ANY, Py_ssize_t d2=ANY, Py_ssize_t d3=ANY) except NULL:
+    """Pointer to a float32 or float64 array; all real arrays of one call have the dtype of the first."""
+    cdef Py_buffer *view = take(arrays, array, name, write)
+    cdef Py_ssize_t[4] shape = [d0, d1, d2, d3]
+    cdef int dtype
+    if view.format[0] == c"f" and view.format[1] == 0:
+        dtype = EN_F32
+    elif view.format[0] == c"d" and view.format[1] == 0:
+        dtype = EN_F64
+    else:
+        raise TypeError(f"{name}: expected float32 or float64, got format {view.format.decode()!r}")
+    if arrays.dtype != -1 and arrays.dtype != dtype:
+        raise TypeError(f"{name}: expected {'float64' if arrays.dtype == EN_F64 else 'float32'} like the other arrays")
+    arrays.dtype = dtype
+    check_shape(view, name, ndim, shape)
+    return view.buf
+
+
+cdef inline void *whole(Arrays *arrays, object array, str name, int itemsize, int ndim, bint write=False,
+                        Py_ssize_t d0=ANY, Py_ssize_t d1=ANY, Py_ssize_t d2=ANY, Py_ssize_t d3=ANY) except NULL:
+    """Pointer to an array of signed integers of ``itemsize`` bytes, or of bytes (bool or uint8) for ``itemsize`` 1."""
+    cdef Py_buffer *view = take(arrays, array, name, write)
+    cdef Py_ssize_t[4] shape = [d0, d1, d2, d3]
+    cdef bint right = view.itemsize == itemsize and view.format[1] == 0 and (
+        view.format[0] in b"?B" if itemsize == 1 else view.format[0] in b"iql")
+    if not right:
+        wanted = "uint8 or bool" if itemsize == 1 else f"int{8 * itemsize}"
+        raise TypeError(f"{name}: expected {wanted}, got format {view.format.decode()!r}")
+    check_shape(view, name, ndim, shape)
+    return view.buf
+
+
+cdef inline Py_ssize_t axis(Arrays *arrays, int index, int i) noexcept nogil:
+    """Size along axis ``i`` of the ``index``-th array that was taken."""
+    return arrays.held[index].shape[i]
+
+
+cdef inline void *at(Arrays *arrays, void *start, Py_ssize_t i) noexcept nogil:
+    """Address of element ``i`` of a real array of this call that begins at ``start``."""
+    return <char *>start + i * (8 if arrays.dtype == EN_F64 else 4)

@@ -1,0 +1,120 @@
+#ifndef REAL
+#define EN_BODY "kernels/optim.c"
+#include "kernels/optim.h"
+#include "kernels/instantiate.h"
+#else
+
+#if EN_IS_DOUBLE
+#define BITS uint64_t
+#define EXPONENT_BITS 0x7ff0000000000000u
+#define SQRT sqrt
+#else
+#define BITS uint32_t
+#define EXPONENT_BITS 0x7f800000u
+#define SQRT sqrtf
+#endif
+
+/* 1 if every x is finite. The exponent bits are compared as integers, which the compiler vectorises. */
+static inline int EN_NAME(all_finite)(const REAL *restrict x, ptrdiff_t n)
+{
+    BITS bad = 0;
+    for (ptrdiff_t i = 0; i < n; ++i) {
+        BITS bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bad |= (BITS)((bits & EXPONENT_BITS) == EXPONENT_BITS);
+    }
+    return bad == 0;
+}
+
+/* first_non_finite.  The index of the first NaN or infinity in x, or -1. */
+static ptrdiff_t EN_NAME(first_non_finite)(const REAL *restrict x, ptrdiff_t n)
+{
+    for (ptrdiff_t start = 0; start < n; start += EN_STEP_BLOCK) {
+        ptrdiff_t stop = n - start < EN_STEP_BLOCK ? n : start + EN_STEP_BLOCK;
+        if (!EN_NAME(all_finite)(x + start, stop - start))
+            for (ptrdiff_t i = start; i < stop; ++i)
+                if (!EN_NAME(all_finite)(x + i, 1))
+                    return i;
+    }
+    return -1;
+}
+
+/* sum_of_squares.  Sum of x^2 in double precision; eight partial sums in a fixed order, so the result does not depend
+ * on the instruction set's width. */
+static double EN_NAME(sum_of_squares)(const REAL *restrict x, ptrdiff_t n)
+{
+    double partial[8] = {0}, total = 0;
+    ptrdiff_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int lane = 0; lane < 8; ++lane)
+            partial[lane] += (double)x[i + lane] * (double)x[i + lane];
+    for (; i < n; ++i)
+        partial[0] += (double)x[i] * (double)x[i];
+    for (int lane = 0; lane < 8; ++lane)
+        total += partial[lane];
+    return total;
+}
+
+/* Runs `update` on w[i], g for every i, block by block; stops before a block whose gradients are not all finite. */
+#define FOR_FINITE_BLOCKS(update) \
+    for (ptrdiff_t start = 0; start < n; start += EN_STEP_BLOCK) { \
+        ptrdiff_t stop = n - start < EN_STEP_BLOCK ? n : start + EN_STEP_BLOCK; \
+        if (!EN_NAME(all_finite)(g + start, stop - start)) \
+            return start + EN_NAME(first_non_finite)(g + start, stop - start); \
+        for (ptrdiff_t i = start; i < stop; ++i) { \
+            REAL gi = scale * g[i] + l2 * w[i]; \
+            update \
+        } \
+    } \
+    return -1;
+
+/* sgd_step.  velocity <- momentum velocity - lr g';   w <- w + velocity             Polyak 1964, heavy ball */
+static ptrdiff_t EN_NAME(sgd_step)(REAL *restrict w, REAL *restrict velocity, const REAL *restrict g,
+                                   REAL lr, REAL momentum, REAL l2, REAL scale, ptrdiff_t n)
+{
+    FOR_FINITE_BLOCKS({
+        velocity[i] = momentum * velocity[i] - lr * gi;
+        w[i] += velocity[i];
+    })
+}
+
+/* rmsprop_step.  v <- rho v + (1 - rho) g'^2;   w <- w - lr g' / (sqrt(v) + eps)    Tieleman & Hinton 2012, lecture 6.5 */
+static ptrdiff_t EN_NAME(rmsprop_step)(REAL *restrict w, REAL *restrict v, const REAL *restrict g,
+                                       REAL lr, REAL rho, REAL eps, REAL l2, REAL scale, ptrdiff_t n)
+{
+    FOR_FINITE_BLOCKS({
+        v[i] = rho * v[i] + (1 - rho) * gi * gi;
+        w[i] -= lr * gi / (SQRT(v[i]) + eps);
+    })
+}
+
+/* adagrad_step.  v <- v + g'^2;   w <- w - lr g' / (sqrt(v) + eps)                   Duchi, Hazan & Singer 2011 */
+static ptrdiff_t EN_NAME(adagrad_step)(REAL *restrict w, REAL *restrict v, const REAL *restrict g,
+                                       REAL lr, REAL eps, REAL l2, REAL scale, ptrdiff_t n)
+{
+    FOR_FINITE_BLOCKS({
+        v[i] += gi * gi;
+        w[i] -= lr * gi / (SQRT(v[i]) + eps);
+    })
+}
+
+/* adam_step.  m <- beta1 m + (1 - beta1) g';   v <- beta2 v + (1 - beta2) g'^2;
+ *             w <- w - lr (m / correction1) / (sqrt(v / correction2) + eps),   correction_k = 1 - beta_k^t
+ *                                                                                    Kingma & Ba 2015, algorithm 1 */
+static ptrdiff_t EN_NAME(adam_step)(REAL *restrict w, REAL *restrict m, REAL *restrict v, const REAL *restrict g,
+                                    REAL lr, REAL beta1, REAL beta2, REAL eps, REAL correction1, REAL correction2,
+                                    REAL l2, REAL scale, ptrdiff_t n)
+{
+    const REAL rate = lr / correction1, root = 1 / SQRT(correction2);
+    FOR_FINITE_BLOCKS({
+        m[i] = beta1 * m[i] + (1 - beta1) * gi;
+        v[i] = beta2 * v[i] + (1 - beta2) * gi * gi;
+        w[i] -= rate * m[i] / (SQRT(v[i]) * root + eps);
+    })
+}
+
+#undef BITS
+#undef EXPONENT_BITS
+#undef SQRT
+#undef FOR_FINITE_BLOCKS
+#endif

@@ -1,0 +1,33 @@
+/* Optimizer steps over a flat vector of parameters; the kernels are in optim.c.
+ *
+ * w: in/out (n), parameters   m, v, velocity: in/out (n), state   g: in (n), gradients
+ * Every step first forms  g' = scale g + l2 w  (clipping factor, L2 penalty), then applies its rule to g'.
+ * The steps return -1, or the index of the first gradient that is NaN or infinite: then the block of EN_STEP_BLOCK
+ * elements that holds it, and everything after it, is left as it was. */
+#ifndef EN_OPTIM_H
+#define EN_OPTIM_H
+
+#define EN_CONCERN optim
+#define EN_KERNELS(KERNEL) \
+    KERNEL(ptrdiff_t, sgd_step, (REAL *restrict w, REAL *restrict velocity, const REAL *restrict g, \
+                                 REAL lr, REAL momentum, REAL l2, REAL scale, ptrdiff_t n)) \
+    KERNEL(ptrdiff_t, rmsprop_step, (REAL *restrict w, REAL *restrict v, const REAL *restrict g, \
+                                     REAL lr, REAL rho, REAL eps, REAL l2, REAL scale, ptrdiff_t n)) \
+    KERNEL(ptrdiff_t, adagrad_step, (REAL *restrict w, REAL *restrict v, const REAL *restrict g, \
+                                     REAL lr, REAL eps, REAL l2, REAL scale, ptrdiff_t n)) \
+    KERNEL(ptrdiff_t, adam_step, (REAL *restrict w, REAL *restrict m, REAL *restrict v, const REAL *restrict g, \
+                                  REAL lr, REAL beta1, REAL beta2, REAL eps, REAL correction1, REAL correction2, \
+                                  REAL l2, REAL scale, ptrdiff_t n)) \
+    KERNEL(double, sum_of_squares, (const REAL *restrict x, ptrdiff_t n)) \
+    KERNEL(ptrdiff_t, first_non_finite, (const REAL *restrict x, ptrdiff_t n))
+#include "kernels/table.h"
+
+#define EN_STEP_BLOCK 1024
+
+#define sgd_step(dtype, ...) EN_CALL(optim, sgd_step, dtype, __VA_ARGS__)
+#define rmsprop_step(dtype, ...) EN_CALL(optim, rmsprop_step, dtype, __VA_ARGS__)
+#define adagrad_step(dtype, ...) EN_CALL(optim, adagrad_step, dtype, __VA_ARGS__)
+#define adam_step(dtype, ...) EN_CALL(optim, adam_step, dtype, __VA_ARGS__)
+#define sum_of_squares(dtype, ...) EN_CALL(optim, sum_of_squares, dtype, __VA_ARGS__)
+#define first_non_finite(dtype, ...) EN_CALL(optim, first_non_finite, dtype, __VA_ARGS__)
+#endif

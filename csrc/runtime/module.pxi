@@ -1,0 +1,18 @@
+# What every module of kernels offers besides its kernels. The including file declares `kernel_names`.
+
+def kernels():
+    """Names of the kernels in this module; each exists for every dtype and instruction set."""
+    names = []
+    cdef int i = 0
+    while kernel_names[i] != NULL:
+        names.append(kernel_names[i].decode())
+        i += 1
+    return names
+
+
+def select(int isa):
+    """Run the kernels that were built for instruction set number ``isa`` from now on."""
+    global en_isa
+    if not 0 <= isa < EN_ISA_COUNT or not en_isa_supported(isa):
+        raise ValueError(f"isa: expected an instruction set that this CPU has, got number {isa}")
+    en_isa = isa

@@ -1,0 +1,1 @@
+"""Compiled modules, built from csrc/; imported by ``enilnets.ops`` only."""

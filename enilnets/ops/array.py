@@ -1,0 +1,111 @@
+"""The gate in front of every kernel: arrays become C-contiguous float32 or float64, or a named error.
+
+``real`` is for the ops themselves: it copies what a kernel cannot read in place (strided, unaligned, byte-swapped)
+and never changes the dtype. ``as_data`` is for the public edge: it takes what users have (lists, integers, booleans,
+any float, any byte order) and casts it once to the model's dtype.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, DTypeError, ShapeError
+from .._ext import optim as _kernels
+
+__all__ = ["as_data", "check_finite", "empty_like", "output", "real", "same_shape"]
+
+REAL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def real(where: str, name: str, x: Any, ndim: int | None = None) -> np.ndarray:
+    """Return ``x`` as a C-contiguous, aligned, native float32 or float64 array; copies only if it must.
+
+    Raises
+    ------
+    DTypeError
+        If ``x`` is not a float32 or float64 array.
+    ShapeError
+        If ``ndim`` is given and ``x`` has another number of axes.
+    """
+    if not isinstance(x, np.ndarray) or x.dtype.newbyteorder("=") not in REAL_DTYPES:
+        got = f"dtype {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise DTypeError(f"{where}({name})", "a float32 or float64 array", got, "convert it with np.asarray(..., dtype)")
+    if ndim is not None and x.ndim != ndim:
+        raise ShapeError(f"{where}({name})", f"{ndim} axes", f"shape {x.shape}")
+    flags = x.flags
+    if flags.c_contiguous and flags.aligned and x.dtype.isnative:
+        return x
+    return np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("=")) if not flags.c_contiguous else np.array(
+        x, dtype=x.dtype.newbyteorder("="), order="C"
+    )
+
+
+def same_shape(where: str, name: str, x: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise ShapeError unless ``x`` has exactly ``shape``."""
+    if x.shape != shape:
+        raise ShapeError(f"{where}({name})", f"shape {shape}", f"shape {x.shape}")
+
+
+def output(where: str, out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return ``out`` after checking that a kernel may write a result of ``shape`` and ``dtype`` there, or a new array."""
+    if out is None:
+        return np.empty(shape, dtype)
+    if out.shape != shape or out.dtype != dtype or not (out.flags.c_contiguous and out.flags.writeable):
+        raise ShapeError(
+            f"{where}(out)", f"a writable C-contiguous {dtype} array of shape {shape}", f"{out.dtype} {out.shape}"
+        )
+    return out
+
+
+def empty_like(x: np.ndarray) -> np.ndarray:
+    """Return an uninitialised C-contiguous array of the shape and dtype of ``x``."""
+    return np.empty(x.shape, x.dtype)
+
+
+def as_data(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
+    """Cast what a user passed to a finite, C-contiguous array of ``dtype``.
+
+    Parameters
+    ----------
+    where, name : str
+        The public function and its argument, for messages.
+    x : array_like
+        Booleans, integers or floats of any width, byte order and strides; nested lists of them.
+    dtype : np.dtype
+        float32 or float64.
+
+    Raises
+    ------
+    DTypeError
+        For objects, strings, complex numbers, dates, or ragged nested lists.
+    DataError
+        If ``x`` holds a NaN or an infinity, or a number too large for ``dtype``.
+    """
+    if type(x) is not np.ndarray:
+        try:
+            x = np.asarray(x)
+        except ValueError as error:
+            raise DTypeError(
+                f"{where}({name})", "numbers in a rectangular array", f"{type(x).__name__} ({error})"
+            ) from None
+    if x.dtype != dtype or not x.flags.c_contiguous or not x.flags.aligned:
+        if x.dtype.kind not in "biuf":
+            raise DTypeError(
+                f"{where}({name})", "real numbers", f"dtype {x.dtype}", "convert it to a float or integer array"
+            )
+        with np.errstate(over="ignore"):
+            x = np.array(x, dtype=dtype, order="C")
+    check_finite(where, name, x)
+    return x
+
+
+def check_finite(where: str, name: str, x: np.ndarray) -> None:
+    """Raise DataError naming the first NaN or infinity in the C-contiguous real array ``x``."""
+    index = _kernels.find_non_finite(x.reshape(-1))
+    if index >= 0:
+        place = tuple(int(i) for i in np.unravel_index(index, x.shape))
+        raise DataError(
+            f"{where}({name})", "finite numbers", f"{x.flat[index]} at index {place}", "remove or impute such entries"
+        )

@@ -1,0 +1,76 @@
+"""Builds the compiled modules, one per concern: csrc/<concern>.pyx beside its kernels in csrc/kernels/<concern>.c.
+
+Everything else about the package is in pyproject.toml. Generated C goes to build/, never into the tree.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CONCERNS = ["conv", "dropout", "isa", "losses", "norm", "optim", "pointwise", "pool"]
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "nonecheck": False,
+    "cdivision": True,
+    "infer_types": True,
+    "embedsignature": True,
+    "freethreading_compatible": True,
+}
+
+# Never -ffast-math, -Ofast (they change the floating-point mode of the whole process) or -march=native.
+GCC_FLAGS = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
+GCC_LINK_FLAGS = ["-Wl,-s"] if sys.platform.startswith("linux") else []
+
+
+def extension(concern: str) -> Extension:
+    """The compiled module enilnets._ext.<concern>."""
+    kernels = Path("csrc/kernels", f"{concern}.c")
+    headers = [str(path) for folder in ("kernels", "runtime") for path in Path("csrc", folder).iterdir()]
+    return Extension(
+        f"enilnets._ext.{concern}",
+        [f"csrc/{concern}.pyx"] + [str(kernels)] * kernels.exists(),
+        include_dirs=["csrc"],
+        depends=[*headers, "csrc/arrays.pxd"],
+    )
+
+
+class BuildExtensions(build_ext):
+    """build_ext with our flags, on all cores, and a readable message where there is no compiler."""
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.parallel = os.cpu_count()
+
+    def build_extensions(self) -> None:
+        if self.compiler.compiler_type == "unix":
+            compiler = self.compiler.compiler[0]
+            if shutil.which(compiler) is None:
+                sys.exit(
+                    f"enilnets: building from source needs a C compiler, but {compiler!r} was not found.\n"
+                    "Install one (Debian/Ubuntu: apt install build-essential; Fedora: dnf install gcc; "
+                    "macOS: xcode-select --install) or set CC, then try again."
+                )
+            for ext in self.extensions:
+                ext.extra_compile_args = [*GCC_FLAGS, *ext.extra_compile_args]
+                ext.extra_link_args = [*GCC_LINK_FLAGS, *ext.extra_link_args]
+        super().build_extensions()
+
+
+setup(
+    ext_modules=cythonize(
+        [extension(concern) for concern in CONCERNS if Path("csrc", f"{concern}.pyx").exists()],
+        build_dir="build/cython",
+        include_path=["csrc"],
+        compiler_directives=DIRECTIVES,
+    ),
+    cmdclass={"build_ext": BuildExtensions},
+)

@@ -1,0 +1,106 @@
+"""enilnets._ext.optim called directly: results are in tests/reference/optim.py, here what it must refuse."""
+
+import numpy as np
+import pytest
+
+from enilnets._ext import optim
+
+SPANS = np.array([[0, 10, 1]])
+STEPS = {
+    "sgd": (optim.sgd, 1, (0.1, 0.9)),
+    "rmsprop": (optim.rmsprop, 1, (0.1, 0.9, 1e-8)),
+    "adagrad": (optim.adagrad, 1, (0.1, 1e-8)),
+    "adam": (optim.adam, 2, (0.1, 0.9, 0.99, 1e-8, 0.1, 0.01)),
+}
+
+
+@pytest.fixture(params=STEPS)
+def step(request):
+    kernel, slots, settings = STEPS[request.param]
+
+    def run(w, g, spans=SPANS, states=None, l2=0.0, scale=1.0):
+        states = [np.zeros_like(w) for _ in range(slots)] if states is None else states
+        return kernel(w, *states, g, spans, *settings, l2, scale)
+
+    return run
+
+
+def test_worked_by_hand():
+    w, v, g = np.array([1.0]), np.array([0.5]), np.array([2.0])
+    optim.sgd(w, v, g, np.array([[0, 1, 1]]), 0.1, 0.9, 0.5, 0.25)  # g' = 0.25 * 2 + 0.5 * 1 = 1
+    assert v[0] == pytest.approx(0.9 * 0.5 - 0.1) and w[0] == pytest.approx(1.35)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_non_finite_gradient_is_reported_and_never_applied(step, dtype, isa, bad):
+    n = 5000
+    w, g = np.ones(n, dtype), np.ones(n, dtype)
+    g[3000] = bad
+    assert step(w, g, np.array([[0, n, 0]])) == 3000
+    assert np.isfinite(w).all() and (w[2048:] == 1).all() and (w[:2048] != 1).all()
+
+
+def test_index_of_bad_gradient_counts_from_the_start_of_the_vector(step, dtype):
+    w, g = np.ones(100, dtype), np.ones(100, dtype)
+    g[70] = np.nan
+    assert step(w, g, np.array([[0, 10, 0], [60, 80, 0]])) == 70
+
+
+def test_nothing_outside_the_spans_moves(step, dtype):
+    w, g = np.ones(10, dtype), np.ones(10, dtype)
+    assert step(w, g, np.array([[2, 4, 0], [9, 9, 1]])) == -1
+    assert ((w != 1) == np.isin(np.arange(10), [2, 3])).all()
+
+
+@pytest.mark.parametrize(
+    "error, change",
+    [
+        (TypeError, lambda w: dict(g=[1.0] * 10)),
+        (TypeError, lambda w: dict(g=None)),
+        (TypeError, lambda w: dict(g=w.astype(np.float16))),
+        (TypeError, lambda w: dict(g=w.astype(w.dtype.newbyteorder()))),
+        (TypeError, lambda w: dict(g=w.astype(complex))),
+        (TypeError, lambda w: dict(g=w.astype(object))),
+        (TypeError, lambda w: dict(spans=SPANS.astype(np.int32))),
+        (TypeError, lambda w: dict(spans=SPANS.astype(float))),
+        (ValueError, lambda w: dict(g=np.ones(9, w.dtype))),
+        (ValueError, lambda w: dict(g=np.ones((10, 1), w.dtype))),
+        (ValueError, lambda w: dict(g=np.ones(20, w.dtype)[::2])),
+        (ValueError, lambda w: dict(g=np.frombuffer(bytes(10 * w.itemsize + 1), np.int8)[1:].view(w.dtype))),
+        (ValueError, lambda w: dict(g=w)),
+        (ValueError, lambda w: dict(spans=np.array([[0, 11, 0]]))),
+        (ValueError, lambda w: dict(spans=np.array([[-1, 5, 0]]))),
+        (ValueError, lambda w: dict(spans=np.array([[5, 4, 0]]))),
+        (ValueError, lambda w: dict(spans=np.array([[0, 2**62, 0]]))),
+        (ValueError, lambda w: dict(spans=np.array([0, 5, 0]))),
+    ],
+)
+def test_bad_arguments_are_refused_and_change_nothing(step, dtype, error, change):
+    w = np.ones(10, dtype)
+    with pytest.raises(error):
+        step(w, **{"g": np.ones(10, dtype), **change(w)})
+    assert (w == 1).all()
+
+
+def test_read_only_parameters_are_refused(step, dtype):
+    w = np.ones(10, dtype)
+    w.flags.writeable = False
+    with pytest.raises(ValueError, match="writable"):
+        step(w, np.ones(10, dtype))
+
+
+def test_references_are_returned_after_errors(step, dtype):
+    import sys
+
+    w, g = np.ones(10, dtype), np.ones(9, dtype)
+    before = sys.getrefcount(w), sys.getrefcount(g)
+    for _ in range(1000):
+        with pytest.raises(ValueError):
+            step(w, g)
+    assert (sys.getrefcount(w), sys.getrefcount(g)) == before
+
+
+def test_select_refuses_unknown_instruction_sets():
+    for number in (-1, 99):
+        with pytest.raises(ValueError):
+            optim.select(number)
