@@ -27,7 +27,16 @@ DIRECTIVES = {
 }
 
 # Never -ffast-math, -Ofast (they change the floating-point mode of the whole process) or -march=native.
-GCC_FLAGS = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
+GCC_FLAGS = [
+    "-O3",
+    "-std=gnu11",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-g0",
+    "-Wall",
+    "-Wextra",
+]
 GCC_LINK_FLAGS = ["-Wl,-s"] if sys.platform.startswith("linux") else []
 
 

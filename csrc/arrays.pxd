@@ -23,6 +23,11 @@ cdef struct Arrays:
     int dtype  # EN_F32 or EN_F64 once the first real array was taken
 
 
+cdef inline bint is_little_endian() noexcept:
+    cdef int one = 1
+    return (<char *>&one)[0] == 1
+
+
 cdef inline void release(Arrays *arrays) noexcept:
     cdef int i
     for i in range(arrays.count):
@@ -58,6 +63,17 @@ cdef inline Py_buffer *take(Arrays *arrays, object array, str name, bint write) 
     return view
 
 
+cdef inline char type_code(Py_buffer *view) noexcept:
+    """The letter of a native element type as the struct module writes it, or 0 for anything else.
+
+    Arrays made by ctypes spell the byte order out ("<d"), which is the native one on such machines.
+    """
+    cdef const char *format = view.format
+    if format[0] == c"@" or format[0] == c"=" or format[0] == (c"<" if is_little_endian() else c">"):
+        format += 1
+    return format[0] if format[0] != 0 and format[1] == 0 else 0
+
+
 cdef inline int check_shape(Py_buffer *view, str name, int ndim, Py_ssize_t *shape) except -1:
     """Compare with ``shape``; a size of ANY accepts anything."""
     cdef int i
@@ -71,23 +87,32 @@ cdef inline int check_shape(Py_buffer *view, str name, int ndim, Py_ssize_t *sha
     return 0
 
 
-cdef inline void *real(Arrays *arrays, object array, str name, int ndim, bint write=False, Py_ssize_t d0=ANY,
-                       Py_ssize_t d1=ANY, Py_ssize_t d2=ANY, Py_ssize_t d3=ANY) except NULL:
-    """Pointer to a float32 or float64 array; all real arrays of one call have the dtype of the first."""
+cdef inline void *flat(Arrays *arrays, object array, str name, bint write=False, Py_ssize_t n=ANY) except NULL:
+    """Pointer to a float32 or float64 array of ``n`` elements in any shape; all of one call have the first's dtype."""
     cdef Py_buffer *view = take(arrays, array, name, write)
-    cdef Py_ssize_t[4] shape = [d0, d1, d2, d3]
+    cdef char code = type_code(view)
     cdef int dtype
-    if view.format[0] == c"f" and view.format[1] == 0:
+    if code == c"f":
         dtype = EN_F32
-    elif view.format[0] == c"d" and view.format[1] == 0:
+    elif code == c"d":
         dtype = EN_F64
     else:
         raise TypeError(f"{name}: expected float32 or float64, got format {view.format.decode()!r}")
     if arrays.dtype != -1 and arrays.dtype != dtype:
         raise TypeError(f"{name}: expected {'float64' if arrays.dtype == EN_F64 else 'float32'} like the other arrays")
     arrays.dtype = dtype
-    check_shape(view, name, ndim, shape)
+    if n != ANY and n != view.len // view.itemsize:
+        raise ValueError(f"{name}: expected {n} elements, got {view.len // view.itemsize}")
     return view.buf
+
+
+cdef inline void *real(Arrays *arrays, object array, str name, int ndim, bint write=False, Py_ssize_t d0=ANY,
+                       Py_ssize_t d1=ANY, Py_ssize_t d2=ANY, Py_ssize_t d3=ANY) except NULL:
+    """Pointer to a float32 or float64 array; all real arrays of one call have the dtype of the first."""
+    cdef void *start = flat(arrays, array, name, write)
+    cdef Py_ssize_t[4] shape = [d0, d1, d2, d3]
+    check_shape(&arrays.held[arrays.count - 1], name, ndim, shape)
+    return start
 
 
 cdef inline void *whole(Arrays *arrays, object array, str name, int itemsize, int ndim, bint write=False,
@@ -95,8 +120,9 @@ cdef inline void *whole(Arrays *arrays, object array, str name, int itemsize, in
     """Pointer to an array of signed integers of ``itemsize`` bytes, or of bytes (bool or uint8) for ``itemsize`` 1."""
     cdef Py_buffer *view = take(arrays, array, name, write)
     cdef Py_ssize_t[4] shape = [d0, d1, d2, d3]
-    cdef bint right = view.itemsize == itemsize and view.format[1] == 0 and (
-        view.format[0] in b"?B" if itemsize == 1 else view.format[0] in b"iql")
+    cdef char code = type_code(view)
+    cdef bint right = view.itemsize == itemsize and (
+        code == c"?" or code == c"B" if itemsize == 1 else code == c"i" or code == c"l" or code == c"q")
     if not right:
         wanted = "uint8 or bool" if itemsize == 1 else f"int{8 * itemsize}"
         raise TypeError(f"{name}: expected {wanted}, got format {view.format.decode()!r}")
@@ -107,6 +133,11 @@ cdef inline void *whole(Arrays *arrays, object array, str name, int itemsize, in
 cdef inline Py_ssize_t axis(Arrays *arrays, int index, int i) noexcept nogil:
     """Size along axis ``i`` of the ``index``-th array that was taken."""
     return arrays.held[index].shape[i]
+
+
+cdef inline Py_ssize_t count(Arrays *arrays, int index) noexcept nogil:
+    """Number of elements of the ``index``-th array that was taken."""
+    return arrays.held[index].len // arrays.held[index].itemsize
 
 
 cdef inline void *at(Arrays *arrays, void *start, Py_ssize_t i) noexcept nogil:

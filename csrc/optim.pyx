@@ -1,4 +1,8 @@
-"""Optimizer steps over a flat vector, in place. No arithmetic here: see kernels/optim.c."""
+"""Optimizer steps over a flat vector, in place. No arithmetic here: see kernels/optim.c.
+
+A step runs over ``spans`` (count, 3) int64: rows of start, stop and whether the L2 penalty applies. It returns -1, or
+the index of a gradient that is NaN, infinite or too large to be squared; nothing from its block on has then changed.
+"""
 from libc.stdint cimport int64_t
 
 from arrays cimport ANY, Arrays, at, axis, real, release, whole
@@ -12,18 +16,27 @@ cdef extern from *:
     """
     #include "kernels/optim.h"
     static const char *const kernel_names[] = {EN_KERNELS(EN_KERNEL_NAME) NULL};
+
+    enum { SGD, RMSPROP, ADAGRAD, ADAM };
+
+    /* One step of `rule`; s holds its settings in the order of the Python function below. */
+    static ptrdiff_t step(int rule, int dtype, void *w, void *m, void *v, void *g, const double *s,
+                          double l2, double scale, ptrdiff_t n)
+    {
+        switch (rule) {
+        case SGD: return sgd_step(dtype, w, v, g, s[0], s[1], l2, scale, n);
+        case RMSPROP: return rmsprop_step(dtype, w, v, g, s[0], s[1], s[2], l2, scale, n);
+        case ADAGRAD: return adagrad_step(dtype, w, v, g, s[0], s[1], l2, scale, n);
+        default: return adam_step(dtype, w, m, v, g, s[0], s[1], s[2], s[3], s[4], s[5], l2, scale, n);
+        }
+    }
     """
     const char *kernel_names[]
+    int SGD, RMSPROP, ADAGRAD, ADAM
+    Py_ssize_t step(int rule, int dtype, void *w, void *m, void *v, void *g, const double *s, double l2, double scale,
+                    Py_ssize_t n) nogil
 
 cdef extern from "kernels/optim.h" nogil:
-    Py_ssize_t sgd_step(int dtype, void *w, void *velocity, void *g, double lr, double momentum, double l2,
-                        double scale, Py_ssize_t n)
-    Py_ssize_t rmsprop_step(int dtype, void *w, void *v, void *g, double lr, double rho, double eps, double l2,
-                            double scale, Py_ssize_t n)
-    Py_ssize_t adagrad_step(int dtype, void *w, void *v, void *g, double lr, double eps, double l2, double scale,
-                            Py_ssize_t n)
-    Py_ssize_t adam_step(int dtype, void *w, void *m, void *v, void *g, double lr, double beta1, double beta2,
-                         double eps, double correction1, double correction2, double l2, double scale, Py_ssize_t n)
     double sum_of_squares(int dtype, void *x, Py_ssize_t n)
     Py_ssize_t first_non_finite(int dtype, void *x, Py_ssize_t n)
 
@@ -31,7 +44,7 @@ include "runtime/module.pxi"
 
 
 cdef int64_t *take_spans(Arrays *arrays, object spans, Py_ssize_t n) except NULL:
-    """Pointer to ``spans`` (count, 3): rows of start, stop, penalised; each inside a vector of n."""
+    """Pointer to ``spans``, whose rows all lie inside a vector of n."""
     cdef int64_t *rows = <int64_t *>whole(arrays, spans, "spans", 8, 2, False, ANY, 3)
     cdef Py_ssize_t i
     for i in range(axis(arrays, arrays.count - 1, 0)):
@@ -41,48 +54,27 @@ cdef int64_t *take_spans(Arrays *arrays, object spans, Py_ssize_t n) except NULL
     return rows
 
 
-def sgd(w, velocity, g, spans, double lr, double momentum,
-        double l2=0.0, double scale=1.0):
-    """One step on the ``spans`` of the vector ``w``. Returns -1, or the index of a gradient that is not finite."""
+cdef Py_ssize_t run(int rule, object w, object m, object v, object g, object spans, const double *settings, double l2,
+                    double scale) except -2:
+    """Take the vectors apart (``m`` may be None) and step over the spans."""
     cdef Arrays a
     cdef Py_ssize_t i, n, start, bad = -1
+    cdef void *m_ = NULL
     a.count = 0
     try:
         w_ = real(&a, w, "w", 1, True)
         n = axis(&a, 0, 0)
-        velocity_ = real(&a, velocity, "velocity", 1, True, n)
-        g_ = real(&a, g, "g", 1, False, n)
-        rows = take_spans(&a, spans, n)
-        with nogil:
-            for i in range(axis(&a, a.count - 1, 0)):
-                start = rows[3 * i]
-                bad = sgd_step(a.dtype, at(&a, w_, start), at(&a, velocity_, start), at(&a, g_, start),
-                              lr, momentum, l2 if rows[3 * i + 2] else 0.0, scale, rows[3 * i + 1] - start)
-                if bad >= 0:
-                    bad += start
-                    break
-        return bad
-    finally:
-        release(&a)
-
-
-def rmsprop(w, v, g, spans, double lr, double rho, double eps,
-            double l2=0.0, double scale=1.0):
-    """One step on the ``spans`` of the vector ``w``. Returns -1, or the index of a gradient that is not finite."""
-    cdef Arrays a
-    cdef Py_ssize_t i, n, start, bad = -1
-    a.count = 0
-    try:
-        w_ = real(&a, w, "w", 1, True)
-        n = axis(&a, 0, 0)
+        if m is not None:
+            m_ = real(&a, m, "m", 1, True, n)
         v_ = real(&a, v, "v", 1, True, n)
         g_ = real(&a, g, "g", 1, False, n)
         rows = take_spans(&a, spans, n)
         with nogil:
             for i in range(axis(&a, a.count - 1, 0)):
                 start = rows[3 * i]
-                bad = rmsprop_step(a.dtype, at(&a, w_, start), at(&a, v_, start), at(&a, g_, start),
-                                  lr, rho, eps, l2 if rows[3 * i + 2] else 0.0, scale, rows[3 * i + 1] - start)
+                bad = step(rule, a.dtype, at(&a, w_, start), at(&a, m_, start) if m_ != NULL else NULL,
+                           at(&a, v_, start), at(&a, g_, start), settings, l2 if rows[3 * i + 2] else 0.0, scale,
+                           rows[3 * i + 1] - start)
                 if bad >= 0:
                     bad += start
                     break
@@ -91,55 +83,27 @@ def rmsprop(w, v, g, spans, double lr, double rho, double eps,
         release(&a)
 
 
-def adagrad(w, v, g, spans, double lr, double eps,
-            double l2=0.0, double scale=1.0):
-    """One step on the ``spans`` of the vector ``w``. Returns -1, or the index of a gradient that is not finite."""
-    cdef Arrays a
-    cdef Py_ssize_t i, n, start, bad = -1
-    a.count = 0
-    try:
-        w_ = real(&a, w, "w", 1, True)
-        n = axis(&a, 0, 0)
-        v_ = real(&a, v, "v", 1, True, n)
-        g_ = real(&a, g, "g", 1, False, n)
-        rows = take_spans(&a, spans, n)
-        with nogil:
-            for i in range(axis(&a, a.count - 1, 0)):
-                start = rows[3 * i]
-                bad = adagrad_step(a.dtype, at(&a, w_, start), at(&a, v_, start), at(&a, g_, start),
-                                  lr, eps, l2 if rows[3 * i + 2] else 0.0, scale, rows[3 * i + 1] - start)
-                if bad >= 0:
-                    bad += start
-                    break
-        return bad
-    finally:
-        release(&a)
+def sgd(w, velocity, g, spans, double lr, double momentum, double l2=0.0, double scale=1.0):
+    """Gradient descent with momentum."""
+    return run(SGD, w, None, velocity, g, spans, [lr, momentum], l2, scale)
+
+
+def rmsprop(w, v, g, spans, double lr, double rho, double eps, double l2=0.0, double scale=1.0):
+    """RMSprop."""
+    return run(RMSPROP, w, None, v, g, spans, [lr, rho, eps], l2, scale)
+
+
+def adagrad(w, v, g, spans, double lr, double eps, double l2=0.0, double scale=1.0):
+    """Adagrad."""
+    return run(ADAGRAD, w, None, v, g, spans, [lr, eps], l2, scale)
 
 
 def adam(w, m, v, g, spans, double lr, double beta1, double beta2, double eps, double correction1, double correction2,
          double l2=0.0, double scale=1.0):
-    """One step on the ``spans`` of the vector ``w``. Returns -1, or the index of a gradient that is not finite."""
-    cdef Arrays a
-    cdef Py_ssize_t i, n, start, bad = -1
-    a.count = 0
-    try:
-        w_ = real(&a, w, "w", 1, True)
-        n = axis(&a, 0, 0)
-        m_ = real(&a, m, "m", 1, True, n)
-        v_ = real(&a, v, "v", 1, True, n)
-        g_ = real(&a, g, "g", 1, False, n)
-        rows = take_spans(&a, spans, n)
-        with nogil:
-            for i in range(axis(&a, a.count - 1, 0)):
-                start = rows[3 * i]
-                bad = adam_step(a.dtype, at(&a, w_, start), at(&a, m_, start), at(&a, v_, start), at(&a, g_, start),
-                               lr, beta1, beta2, eps, correction1, correction2, l2 if rows[3 * i + 2] else 0.0, scale, rows[3 * i + 1] - start)
-                if bad >= 0:
-                    bad += start
-                    break
-        return bad
-    finally:
-        release(&a)
+    """Adam; ``correction1`` and ``correction2`` are 1 - beta1^t and 1 - beta2^t."""
+    if m is None:
+        raise TypeError("m: expected an array, got NoneType")
+    return run(ADAM, w, m, v, g, spans, [lr, beta1, beta2, eps, correction1, correction2], l2, scale)
 
 
 def squared_norm(x):

@@ -3,10 +3,10 @@
 Every one says four things: where it happened, what was expected, what came, and the way out. All of them are
 ``EnilnetsError``; each is also the built-in exception that a caller would expect (``ValueError``, ``TypeError``, ...).
 
->>> raise ShapeError("Dense(784 -> 256)", "input of shape (batch, 784)", (32, 28, 28), "add a Flatten layer first")
+>>> raise ShapeError("Dense(784 -> 256)", "shape (batch, 784)", (32, 28, 28), "add a Flatten layer first")
 Traceback (most recent call last):
     ...
-enilnets.errors.ShapeError: Dense(784 -> 256): expected input of shape (batch, 784), got (32, 28, 28); add a Flatten layer first
+enilnets.errors.ShapeError: Dense(784 -> 256): expected shape (batch, 784), got (32, 28, 28); add a Flatten layer first
 """
 
 from __future__ import annotations

@@ -8,10 +8,14 @@
 #define BITS uint64_t
 #define EXPONENT_BITS 0x7ff0000000000000u
 #define SQRT sqrt
+#define FABS fabs
+#define MOST_GRADIENT 1e150
 #else
 #define BITS uint32_t
 #define EXPONENT_BITS 0x7f800000u
 #define SQRT sqrtf
+#define FABS fabsf
+#define MOST_GRADIENT 1e18f
 #endif
 
 /* 1 if every x is finite. The exponent bits are compared as integers, which the compiler vectorises. */
@@ -55,12 +59,30 @@ static double EN_NAME(sum_of_squares)(const REAL *restrict x, ptrdiff_t n)
     return total;
 }
 
-/* Runs `update` on w[i], g for every i, block by block; stops before a block whose gradients are not all finite. */
-#define FOR_FINITE_BLOCKS(update) \
+/* 1 if every scale * g has a square that can be summed; a NaN has not. Larger ones would turn second moments into
+ * infinities, after which those parameters never move again. */
+static inline int EN_NAME(all_usable)(const REAL *restrict g, REAL scale, ptrdiff_t n)
+{
+    BITS bad = 0;
+    for (ptrdiff_t i = 0; i < n; ++i)
+        bad |= (BITS)!(FABS(scale * g[i]) <= MOST_GRADIENT);
+    return bad == 0;
+}
+
+static ptrdiff_t EN_NAME(first_unusable)(const REAL *restrict g, REAL scale, ptrdiff_t n)
+{
+    ptrdiff_t i = 0;
+    while (i < n && EN_NAME(all_usable)(g + i, scale, 1))
+        ++i;
+    return i;
+}
+
+/* Runs `update` on w[i], g' for every i, block by block; stops before a block whose gradients are not all usable. */
+#define FOR_USABLE_BLOCKS(update) \
     for (ptrdiff_t start = 0; start < n; start += EN_STEP_BLOCK) { \
         ptrdiff_t stop = n - start < EN_STEP_BLOCK ? n : start + EN_STEP_BLOCK; \
-        if (!EN_NAME(all_finite)(g + start, stop - start)) \
-            return start + EN_NAME(first_non_finite)(g + start, stop - start); \
+        if (!EN_NAME(all_usable)(g + start, scale, stop - start)) \
+            return start + EN_NAME(first_unusable)(g + start, scale, stop - start); \
         for (ptrdiff_t i = start; i < stop; ++i) { \
             REAL gi = scale * g[i] + l2 * w[i]; \
             update \
@@ -72,7 +94,7 @@ static double EN_NAME(sum_of_squares)(const REAL *restrict x, ptrdiff_t n)
 static ptrdiff_t EN_NAME(sgd_step)(REAL *restrict w, REAL *restrict velocity, const REAL *restrict g,
                                    REAL lr, REAL momentum, REAL l2, REAL scale, ptrdiff_t n)
 {
-    FOR_FINITE_BLOCKS({
+    FOR_USABLE_BLOCKS({
         velocity[i] = momentum * velocity[i] - lr * gi;
         w[i] += velocity[i];
     })
@@ -82,7 +104,7 @@ static ptrdiff_t EN_NAME(sgd_step)(REAL *restrict w, REAL *restrict velocity, co
 static ptrdiff_t EN_NAME(rmsprop_step)(REAL *restrict w, REAL *restrict v, const REAL *restrict g,
                                        REAL lr, REAL rho, REAL eps, REAL l2, REAL scale, ptrdiff_t n)
 {
-    FOR_FINITE_BLOCKS({
+    FOR_USABLE_BLOCKS({
         v[i] = rho * v[i] + (1 - rho) * gi * gi;
         w[i] -= lr * gi / (SQRT(v[i]) + eps);
     })
@@ -92,7 +114,7 @@ static ptrdiff_t EN_NAME(rmsprop_step)(REAL *restrict w, REAL *restrict v, const
 static ptrdiff_t EN_NAME(adagrad_step)(REAL *restrict w, REAL *restrict v, const REAL *restrict g,
                                        REAL lr, REAL eps, REAL l2, REAL scale, ptrdiff_t n)
 {
-    FOR_FINITE_BLOCKS({
+    FOR_USABLE_BLOCKS({
         v[i] += gi * gi;
         w[i] -= lr * gi / (SQRT(v[i]) + eps);
     })
@@ -106,7 +128,7 @@ static ptrdiff_t EN_NAME(adam_step)(REAL *restrict w, REAL *restrict m, REAL *re
                                     REAL l2, REAL scale, ptrdiff_t n)
 {
     const REAL rate = lr / correction1, root = 1 / SQRT(correction2);
-    FOR_FINITE_BLOCKS({
+    FOR_USABLE_BLOCKS({
         m[i] = beta1 * m[i] + (1 - beta1) * gi;
         v[i] = beta2 * v[i] + (1 - beta2) * gi * gi;
         w[i] -= rate * m[i] / (SQRT(v[i]) * root + eps);
@@ -116,5 +138,7 @@ static ptrdiff_t EN_NAME(adam_step)(REAL *restrict w, REAL *restrict m, REAL *re
 #undef BITS
 #undef EXPONENT_BITS
 #undef SQRT
-#undef FOR_FINITE_BLOCKS
+#undef FOR_USABLE_BLOCKS
+#undef FABS
+#undef MOST_GRADIENT
 #endif

@@ -2,8 +2,9 @@
  *
  * w: in/out (n), parameters   m, v, velocity: in/out (n), state   g: in (n), gradients
  * Every step first forms  g' = scale g + l2 w  (clipping factor, L2 penalty), then applies its rule to g'.
- * The steps return -1, or the index of the first gradient that is NaN or infinite: then the block of EN_STEP_BLOCK
- * elements that holds it, and everything after it, is left as it was. */
+ * The steps return -1, or the index of the first gradient that is unusable: NaN, or beyond 1e18 (float) or 1e150
+ * (double) after scaling, whose squares could not be summed. Then the block of EN_STEP_BLOCK elements that holds it,
+ * and everything after it, is left as it was. */
 #ifndef EN_OPTIM_H
 #define EN_OPTIM_H
 

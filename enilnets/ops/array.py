@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, DTypeError, ShapeError
-from .._ext import optim as _kernels
+from .optim import find_non_finite
 
 __all__ = ["as_data", "check_finite", "empty_like", "output", "real", "same_shape"]
 
@@ -29,16 +29,24 @@ def real(where: str, name: str, x: Any, ndim: int | None = None) -> np.ndarray:
     ShapeError
         If ``ndim`` is given and ``x`` has another number of axes.
     """
+    if type(x) is np.ndarray and (ndim is None or x.ndim == ndim) and x.dtype in REAL_DTYPES:
+        flags = x.flags  # what nearly every call brings: 0.14 us instead of 0.23
+        if flags.c_contiguous and flags.aligned:
+            return x
     if not isinstance(x, np.ndarray) or x.dtype.newbyteorder("=") not in REAL_DTYPES:
         got = f"dtype {x.dtype}" if isinstance(x, np.ndarray) else type(x).__name__
-        raise DTypeError(f"{where}({name})", "a float32 or float64 array", got, "convert it with np.asarray(..., dtype)")
+        raise DTypeError(
+            f"{where}({name})", "a float32 or float64 array", got, "convert it with np.asarray(..., dtype)"
+        )
     if ndim is not None and x.ndim != ndim:
         raise ShapeError(f"{where}({name})", f"{ndim} axes", f"shape {x.shape}")
     flags = x.flags
     if flags.c_contiguous and flags.aligned and x.dtype.isnative:
         return x
-    return np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("=")) if not flags.c_contiguous else np.array(
-        x, dtype=x.dtype.newbyteorder("="), order="C"
+    return (
+        np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+        if not flags.c_contiguous
+        else np.array(x, dtype=x.dtype.newbyteorder("="), order="C")
     )
 
 
@@ -49,7 +57,7 @@ def same_shape(where: str, name: str, x: np.ndarray, shape: tuple[int, ...]) -> 
 
 
 def output(where: str, out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return ``out`` after checking that a kernel may write a result of ``shape`` and ``dtype`` there, or a new array."""
+    """Return ``out`` if a kernel may write a result of ``shape`` and ``dtype`` there, or a new array for None."""
     if out is None:
         return np.empty(shape, dtype)
     if out.shape != shape or out.dtype != dtype or not (out.flags.c_contiguous and out.flags.writeable):
@@ -81,9 +89,13 @@ def as_data(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
     DTypeError
         For objects, strings, complex numbers, dates, or ragged nested lists.
     DataError
-        If ``x`` holds a NaN or an infinity, or a number too large for ``dtype``.
+        If ``x`` holds a NaN or an infinity, a masked entry, or a number too large for ``dtype``.
     """
     if type(x) is not np.ndarray:
+        if np.ma.is_masked(x):
+            raise DataError(
+                f"{where}({name})", "numbers without gaps", "a masked array", "fill the masked entries first"
+            )
         try:
             x = np.asarray(x)
         except ValueError as error:
@@ -103,7 +115,7 @@ def as_data(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
 
 def check_finite(where: str, name: str, x: np.ndarray) -> None:
     """Raise DataError naming the first NaN or infinity in the C-contiguous real array ``x``."""
-    index = _kernels.find_non_finite(x.reshape(-1))
+    index = find_non_finite(x.reshape(-1))
     if index >= 0:
         place = tuple(int(i) for i in np.unravel_index(index, x.shape))
         raise DataError(

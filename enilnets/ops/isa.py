@@ -6,14 +6,22 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .._ext import conv, dropout, losses, norm, optim, pointwise, pool
 from .._ext import isa as _isa
-from .._ext import optim
 from ..errors import ConfigError
 
 __all__ = ["CONCERNS", "available", "current", "select", "using", "variants"]
 
 #: The compiled modules that hold kernels, by name.
-CONCERNS = {"optim": optim}
+CONCERNS = {
+    "conv": conv,
+    "dropout": dropout,
+    "losses": losses,
+    "norm": norm,
+    "optim": optim,
+    "pointwise": pointwise,
+    "pool": pool,
+}
 
 _NAMES = tuple(_isa.names())
 _SUPPORTED = tuple(_isa.supported())
@@ -41,7 +49,10 @@ def select(name: str) -> None:
     global _current
     if name not in available():
         raise ConfigError(
-            "ENILNETS_ISA", f"one of {', '.join(available())}, which this CPU can run", repr(name), "unset it for the best one"
+            "ENILNETS_ISA",
+            f"one of {', '.join(available())}, which this CPU can run",
+            repr(name),
+            "unset it for the best one",
         )
     for module in CONCERNS.values():
         module.select(_NAMES.index(name))

@@ -1,0 +1,319 @@
+#ifndef REAL
+#define EN_BODY "kernels/losses.c"
+#include "kernels/losses.h"
+#include "kernels/instantiate.h"
+#else
+
+#include "kernels/elementary.h"
+
+/* Outputs that are probabilities are held inside [LOWEST, highest], where the logarithms are finite. */
+#define LOWEST ((REAL)1e-12)
+#if EN_IS_DOUBLE
+#define BELOW_ONE (1 - 1e-12)
+#define ABS __builtin_fabs
+#else
+#define BELOW_ONE (1 - 0x1p-23f) /* 1 - 1e-12 would round to 1, whose log(1 - o) is infinite */
+#define ABS __builtin_fabsf
+#endif
+
+static inline REAL EN_NAME(clip)(REAL o, REAL highest)
+{
+    o = o < LOWEST ? LOWEST : o;
+    return o > highest ? highest : o;
+}
+
+/* 0 where the clip is active, `slope` elsewhere; a NaN is not clipped. */
+static inline REAL EN_NAME(slope_inside)(REAL slope, REAL o, REAL highest)
+{
+    slope = o < LOWEST ? 0 : slope;
+    return o > highest ? 0 : slope;
+}
+
+/* Adds the n numbers x to the partial sums; number i goes to lane i mod 8, a rest that fills no round to lane 0. */
+static inline void EN_NAME(add_to)(double *restrict partial, const REAL *restrict x, ptrdiff_t n)
+{
+    ptrdiff_t i = 0;
+    for (; i + EN_LOSS_LANES <= n; i += EN_LOSS_LANES)
+        for (int lane = 0; lane < EN_LOSS_LANES; ++lane)
+            partial[lane] += (double)x[i + lane];
+    for (; i < n; ++i)
+        partial[0] += (double)x[i];
+}
+
+static inline double EN_NAME(total_of)(const double *partial)
+{
+    double total = 0;
+    for (int lane = 0; lane < EN_LOSS_LANES; ++lane)
+        total += partial[lane];
+    return total;
+}
+
+/* mse.  (o - t)^2;   d/do = 2 (o - t). The sum's squares are taken in double, where no float overflows. */
+static double EN_NAME(mse)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t,
+                           double scale, ptrdiff_t n)
+{
+    const REAL step = (REAL)(2 * scale);
+    double partial[EN_LOSS_LANES] = {0};
+    ptrdiff_t i = 0;
+    for (; i + EN_LOSS_LANES <= n; i += EN_LOSS_LANES)
+        for (int lane = 0; lane < EN_LOSS_LANES; ++lane)
+            partial[lane] += (double)(o[i + lane] - t[i + lane]) * (double)(o[i + lane] - t[i + lane]);
+    for (; i < n; ++i)
+        partial[0] += (double)(o[i] - t[i]) * (double)(o[i] - t[i]);
+    if (each)
+        for (i = 0; i < n; ++i)
+            each[i] = (o[i] - t[i]) * (o[i] - t[i]);
+    if (grad)
+        for (i = 0; i < n; ++i)
+            grad[i] = step * (o[i] - t[i]);
+    return EN_NAME(total_of)(partial);
+}
+
+/* A kernel whose elements are independent: value(o, t) and slope(o, t) = d value / do are inline functions. They stand
+ * in one loop, so what they share (an exponential) is computed once. */
+#define OVER_BLOCKS(value, slope) \
+    const REAL step = (REAL)scale; \
+    double partial[EN_LOSS_LANES] = {0}; \
+    REAL loss[EN_LOSS_BLOCK]; \
+    for (ptrdiff_t start = 0; start < n; start += EN_LOSS_BLOCK, o += EN_LOSS_BLOCK, t += EN_LOSS_BLOCK) { \
+        ptrdiff_t count = n - start < EN_LOSS_BLOCK ? n - start : EN_LOSS_BLOCK; \
+        if (grad) { \
+            REAL *restrict g = grad + start; \
+            for (ptrdiff_t i = 0; i < count; ++i) { \
+                loss[i] = EN_NAME(value)(o[i], t[i]); \
+                g[i] = step * EN_NAME(slope)(o[i], t[i]); \
+            } \
+        } else { \
+            for (ptrdiff_t i = 0; i < count; ++i) \
+                loss[i] = EN_NAME(value)(o[i], t[i]); \
+        } \
+        EN_NAME(add_to)(partial, loss, count); \
+        if (each) \
+            memcpy(each + start, loss, (size_t)count * sizeof(REAL)); \
+    } \
+    return EN_NAME(total_of)(partial);
+
+/* binary_cross_entropy.  -(t log c + (1 - t) log(1 - c)),  c = o clipped to [1e-12, BELOW_ONE];
+ *                        d/do = (c - t) / (c (1 - c)), 0 where the clip is active */
+static inline REAL EN_NAME(binary_value)(REAL o, REAL t)
+{
+    REAL c = EN_NAME(clip)(o, BELOW_ONE);
+    return -(t * EN_NAME(log)(c) + (1 - t) * EN_NAME(log1p)(-c));
+}
+
+static inline REAL EN_NAME(binary_slope)(REAL o, REAL t)
+{
+    REAL c = EN_NAME(clip)(o, BELOW_ONE);
+    return EN_NAME(slope_inside)((c - t) / (c * (1 - c)), o, BELOW_ONE);
+}
+
+static double EN_NAME(binary_cross_entropy)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
+                                            const REAL *restrict t, double scale, ptrdiff_t n)
+{
+    OVER_BLOCKS(binary_value, binary_slope)
+}
+
+/* binary_cross_entropy_at_sigmoid.  The same value for o = sigmoid(z), with the gradient at z:  d/dz = o - t.
+ * The clip is left out of the gradient, so a sample with o = 1 - t to the last bit keeps its full pull. */
+static inline REAL EN_NAME(difference)(REAL o, REAL t) { return o - t; }
+
+static double EN_NAME(binary_cross_entropy_at_sigmoid)(REAL *restrict each, REAL *restrict grad,
+                                                       const REAL *restrict o, const REAL *restrict t, double scale,
+                                                       ptrdiff_t n)
+{
+    OVER_BLOCKS(binary_value, difference)
+}
+
+/* bce_logits.  max(o, 0) - o t + log(1 + e^-|o|);   d/do = sigmoid(o) - t */
+static inline REAL EN_NAME(logit_value)(REAL o, REAL t)
+{
+    REAL positive = o < 0 ? 0 : o;
+    return positive - o * t + EN_NAME(log1p)(EN_NAME(exp)(-ABS(o)));
+}
+
+static inline REAL EN_NAME(logit_slope)(REAL o, REAL t) { return EN_NAME(sigmoid)(o) - t; }
+
+static double EN_NAME(bce_logits)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
+                                  const REAL *restrict t, double scale, ptrdiff_t n)
+{
+    OVER_BLOCKS(logit_value, logit_slope)
+}
+
+/* cross_entropy.  -t log c,  c = o clipped to [1e-12, 1];   d/do = -t / c, 0 where the clip is active */
+static inline REAL EN_NAME(entropy_value)(REAL o, REAL t)
+{
+    return -t * EN_NAME(log)(EN_NAME(clip)(o, 1));
+}
+
+static inline REAL EN_NAME(entropy_slope)(REAL o, REAL t)
+{
+    return EN_NAME(slope_inside)(-t / EN_NAME(clip)(o, 1), o, 1);
+}
+
+static double EN_NAME(cross_entropy)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
+                                     const REAL *restrict t, double scale, ptrdiff_t n)
+{
+    OVER_BLOCKS(entropy_value, entropy_slope)
+}
+
+static inline double EN_NAME(sum)(const REAL *restrict x, ptrdiff_t n)
+{
+    double partial[EN_LOSS_LANES] = {0};
+    EN_NAME(add_to)(partial, x, n);
+    return EN_NAME(total_of)(partial);
+}
+
+/* cross_entropy_at_softmax.  The same value for o = softmax(z) by rows, with the gradient at z:
+ * d/dz_i = o_i sum_j t_j - t_i. The clip is left out of the gradient, as above. */
+static double EN_NAME(cross_entropy_at_softmax)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
+                                                const REAL *restrict t, double scale, ptrdiff_t rows,
+                                                ptrdiff_t classes)
+{
+    const REAL step = (REAL)scale;
+    for (ptrdiff_t row = 0; grad && row < rows; ++row) {
+        const REAL *restrict o_row = o + row * classes, *restrict t_row = t + row * classes;
+        REAL *restrict g = grad + row * classes;
+        const REAL mass = (REAL)EN_NAME(sum)(t_row, classes);
+        for (ptrdiff_t i = 0; i < classes; ++i)
+            g[i] = step * (o_row[i] * mass - t_row[i]);
+    }
+    return EN_NAME(cross_entropy)(each, NULL, o, t, scale, rows * classes);
+}
+
+/* The largest of n >= 1 numbers, or NaN if the first is. */
+static inline REAL EN_NAME(largest)(const REAL *restrict x, ptrdiff_t n)
+{
+    REAL top[EN_LOSS_LANES], most;
+    ptrdiff_t i = 0;
+    for (int lane = 0; lane < EN_LOSS_LANES; ++lane)
+        top[lane] = x[0];
+    for (; i + EN_LOSS_LANES <= n; i += EN_LOSS_LANES)
+        for (int lane = 0; lane < EN_LOSS_LANES; ++lane)
+            top[lane] = x[i + lane] > top[lane] ? x[i + lane] : top[lane];
+    most = top[0];
+    for (int lane = 1; lane < EN_LOSS_LANES; ++lane)
+        most = top[lane] > most ? top[lane] : most;
+    for (; i < n; ++i)
+        most = x[i] > most ? x[i] : most;
+    return most;
+}
+
+/* What a row of softmax_cross_entropy needs to know of all its classes, with z = o - max o. */
+struct EN_NAME(row_sums) {
+    double exponentials; /* sum e^z */
+    double mass;         /* sum t */
+    double expected;     /* sum t z; 0 where t is 0, so that a logit of -infinity switches a class off */
+};
+
+static inline void EN_NAME(add_row)(struct EN_NAME(row_sums) *sums, const REAL *restrict e, const REAL *restrict o,
+                                    const REAL *restrict t, REAL top, ptrdiff_t n)
+{
+    double expected[EN_LOSS_LANES] = {0};
+    ptrdiff_t i = 0;
+    for (; i + EN_LOSS_LANES <= n; i += EN_LOSS_LANES)
+        for (int lane = 0; lane < EN_LOSS_LANES; ++lane) {
+            REAL product = t[i + lane] * (o[i + lane] - top);
+            expected[lane] += (double)(t[i + lane] == 0 ? 0 : product);
+        }
+    for (; i < n; ++i)
+        expected[0] += t[i] == 0 ? 0 : (double)(t[i] * (o[i] - top));
+    sums->exponentials += EN_NAME(sum)(e, n);
+    sums->mass += EN_NAME(sum)(t, n);
+    sums->expected += EN_NAME(total_of)(expected);
+}
+
+/* Loss of one row: mass log(sum e^z) - expected. The largest class contributes e^0 = 1 to the sum, so log1p of the
+ * rest keeps the digits of a small loss, which log(1 + rest) would lose. */
+static inline double EN_NAME(row_loss)(const struct EN_NAME(row_sums) *sums, REAL log_sum)
+{
+    return sums->mass * (double)log_sum - sums->expected;
+}
+
+/* A row of any length: the exponentials are made twice, since there is no place for all of them. */
+static double EN_NAME(long_row)(REAL *restrict grad, const REAL *restrict o, const REAL *restrict t, double scale,
+                                ptrdiff_t classes)
+{
+    const REAL top = EN_NAME(largest)(o, classes);
+    struct EN_NAME(row_sums) sums = {0, 0, 0};
+    for (ptrdiff_t start = 0; start < classes; start += EN_LOSS_BLOCK) {
+        ptrdiff_t count = classes - start < EN_LOSS_BLOCK ? classes - start : EN_LOSS_BLOCK;
+        REAL e[EN_LOSS_BLOCK];
+        for (ptrdiff_t i = 0; i < count; ++i)
+            e[i] = EN_NAME(exp)(o[start + i] - top);
+        EN_NAME(add_row)(&sums, e, o + start, t + start, top, count);
+    }
+    const REAL step = (REAL)scale, weight = (REAL)(scale * sums.mass / sums.exponentials);
+    if (grad)
+        for (ptrdiff_t i = 0; i < classes; ++i)
+            grad[i] = weight * EN_NAME(exp)(o[i] - top) - step * t[i];
+    return EN_NAME(row_loss)(&sums, EN_NAME(log1p)((REAL)(sums.exponentials - 1)));
+}
+
+/* As many whole rows as fit a block, side by side, so that short rows fill the vectors too. Returns their sum. */
+static double EN_NAME(short_rows)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
+                                  const REAL *restrict t, double scale, ptrdiff_t rows, ptrdiff_t classes)
+{
+    REAL e[EN_LOSS_BLOCK], top[EN_LOSS_BLOCK], log_sum[EN_LOSS_BLOCK];
+    struct EN_NAME(row_sums) sums[EN_LOSS_BLOCK];
+    double total = 0;
+    for (ptrdiff_t row = 0; row < rows; ++row) {
+        top[row] = EN_NAME(largest)(o + row * classes, classes);
+        for (ptrdiff_t i = 0; i < classes; ++i)
+            e[row * classes + i] = o[row * classes + i] - top[row];
+    }
+    for (ptrdiff_t i = 0; i < rows * classes; ++i)
+        e[i] = EN_NAME(exp)(e[i]);
+    for (ptrdiff_t row = 0; row < rows; ++row) {
+        const ptrdiff_t start = row * classes;
+        sums[row] = (struct EN_NAME(row_sums)){0, 0, 0};
+        EN_NAME(add_row)(&sums[row], e + start, o + start, t + start, top[row], classes);
+        log_sum[row] = (REAL)(sums[row].exponentials - 1);
+    }
+    for (ptrdiff_t row = 0; row < rows; ++row)
+        log_sum[row] = EN_NAME(log1p)(log_sum[row]);
+    for (ptrdiff_t row = 0; row < rows; ++row) {
+        const double loss = EN_NAME(row_loss)(&sums[row], log_sum[row]);
+        total += loss;
+        if (each)
+            each[row] = (REAL)loss;
+    }
+    for (ptrdiff_t row = 0; grad && row < rows; ++row) {
+        const REAL step = (REAL)scale, weight = (REAL)(scale * sums[row].mass / sums[row].exponentials);
+        for (ptrdiff_t i = row * classes; i < (row + 1) * classes; ++i)
+            grad[i] = weight * e[i] - step * t[i];
+    }
+    return total;
+}
+
+/* softmax_cross_entropy.  With z = o - max o by rows:   sum_i t_i (log(sum_j e^z_j) - z_i);
+ *                         d/do_i = softmax(o)_i sum_j t_j - t_i                             Bridle 1990 */
+static double EN_NAME(softmax_cross_entropy)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
+                                             const REAL *restrict t, double scale, ptrdiff_t rows, ptrdiff_t classes)
+{
+    double total = 0;
+    if (classes == 0) {
+        if (each)
+            memset(each, 0, (size_t)rows * sizeof(REAL));
+        return 0;
+    }
+    const ptrdiff_t together = classes < EN_LOSS_BLOCK ? EN_LOSS_BLOCK / classes : 1;
+    for (ptrdiff_t row = 0; row < rows; row += together) {
+        const ptrdiff_t start = row * classes, count = rows - row < together ? rows - row : together;
+        REAL *each_row = each ? each + row : NULL, *g = grad ? grad + start : NULL;
+        if (classes <= EN_LOSS_BLOCK) {
+            total += EN_NAME(short_rows)(each_row, g, o + start, t + start, scale, count, classes);
+        } else {
+            const double loss = EN_NAME(long_row)(g, o + start, t + start, scale, classes);
+            total += loss;
+            if (each)
+                *each_row = (REAL)loss;
+        }
+    }
+    return total;
+}
+
+#undef LOWEST
+#undef BELOW_ONE
+#undef ABS
+#undef OVER_BLOCKS
+#endif

@@ -1,0 +1,281 @@
+"""Activation functions and their gradients.
+
+The table ``ACTIVATIONS`` lists the names a model may use. ``activation`` and ``activation_backward`` are the pair that
+layers call; ``activate`` and ``derivative`` are the public functions that take whatever NumPy can read.
+
+Equations, with s(x) = 1 / (1 + e^-x):
+
+=========== ============================================== =====================================
+name        y = f(x)                                       f'(x)
+=========== ============================================== =====================================
+relu        max(x, 0)                                      1 if x > 0 else 0
+leakyrelu   x if x > 0 else 0.01 x                         1 if x > 0 else 0.01
+elu         x if x > 0 else e^x - 1                        1 if x > 0 else y + 1
+selu        l x if x > 0 else l a (e^x - 1)                l if x > 0 else y + l a
+sigmoid     s(x)                                           y (1 - y)
+tanh        tanh x                                         1 - y^2
+softmax     e^x_i / sum_k e^x_k over the last axis         y_i ([i = j] - y_j)
+softplus    log(1 + e^x)                                   1 - e^-y = s(x)
+gelu        x s(2u) = x/2 (1 + tanh u)                     s(2u) + 2 x s(2u) (1 - s(2u)) u'
+swish       x s(x)                                         s(x) (1 + x (1 - s(x)))
+mish        x tanh(log(1 + e^x))                           t + x (1 - t^2) s(x),  t = y / x
+linear      x                                              1
+=========== ============================================== =====================================
+
+with l = 1.0507009873554805, a = 1.6732632423543772 and u = sqrt(2/pi) (x + 0.044715 x^3).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from .._ext import pointwise as _kernels
+from ..errors import ConfigError, DTypeError, ShapeError
+from .array import output, real, same_shape
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "activate",
+    "activation",
+    "activation_backward",
+    "check_activation",
+    "derivative",
+]
+
+
+class Activation(NamedTuple):
+    """An activation function: its name, and what its backward function needs to be handed."""
+
+    name: str
+    saves: Literal["output", "input", "nothing"]
+
+
+#: Every activation by name.
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation("relu", "output"),
+    "leakyrelu": Activation("leakyrelu", "output"),
+    "elu": Activation("elu", "output"),
+    "selu": Activation("selu", "output"),
+    "sigmoid": Activation("sigmoid", "output"),
+    "tanh": Activation("tanh", "output"),
+    "softmax": Activation("softmax", "output"),
+    "softplus": Activation("softplus", "output"),
+    "gelu": Activation("gelu", "input"),
+    "swish": Activation("swish", "input"),
+    "mish": Activation("mish", "input"),
+    "linear": Activation("linear", "nothing"),
+}
+
+
+def check_activation(where: str, name: Any) -> Activation:
+    """Return the entry of ``ACTIVATIONS`` for ``name``.
+
+    Parameters
+    ----------
+    where : str
+        The caller, for the message.
+    name : str
+        A key of ``ACTIVATIONS``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no activation of that name; the message lists those there are.
+    """
+    kind = ACTIVATIONS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise ConfigError(f"{where}(activation)", f"one of {', '.join(ACTIVATIONS)}", repr(name))
+    return kind
+
+
+def activation(name: str, x: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Apply an activation function.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``ACTIVATIONS``.
+    x : ndarray of float32 or float64, any shape
+        At least one axis for softmax, which works along the last.
+    out : ndarray, optional
+        Where to write the result; may be ``x`` itself.
+
+    Returns
+    -------
+    y : ndarray, shape and dtype of ``x``
+        ``x`` itself for linear without ``out``.
+    saved : ndarray or None
+        What ``activation_backward`` needs: ``y``, ``x`` (a copy if ``out`` is ``x``) or nothing.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown.
+    DTypeError
+        If ``x`` is not a float32 or float64 array.
+    ShapeError
+        If ``out`` does not fit, or softmax gets an array without axes.
+    """
+    saves = check_activation("activation", name).saves
+    x = real("activation", "x", x)
+    if saves == "nothing" and out is None:
+        return x, None
+    y = output("activation", out, x.shape, x.dtype)
+    if saves == "input":
+        z = x.copy() if y is x else x
+        _kernels.forward(name, y, z)
+        return y, z
+    if saves == "nothing":
+        np.copyto(y, x)
+        return y, None
+    if name == "softmax":
+        _check_axis("activation", x)
+        _kernels.softmax(y, x)
+    else:
+        _kernels.forward(name, y, x)
+    return y, y
+
+
+def activation_backward(
+    name: str, dy: np.ndarray, saved: np.ndarray | None, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the gradient at the input of an activation function, given the gradient at its output.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``ACTIVATIONS``.
+    dy : ndarray of float32 or float64, any shape
+    saved : ndarray or None
+        What ``activation`` returned beside ``y``.
+    out : ndarray, optional
+        Where to write the result; may be ``dy`` itself.
+
+    Returns
+    -------
+    dx : ndarray, shape and dtype of ``dy``
+        ``dy`` itself for linear without ``out``.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown.
+    DTypeError
+        If ``dy`` or ``saved`` is not a float32 or float64 array, or they differ in dtype.
+    ShapeError
+        If ``saved`` or ``out`` does not have the shape of ``dy``, or softmax gets an array without axes.
+
+    Notes
+    -----
+    ``dx = dy f'(x)``; for softmax, whose outputs depend on all inputs of a row, ``dx = y (dy - sum(dy y))``, the
+    product with the whole Jacobian ``diag(y) - y yᵀ``.
+    """
+    saves = check_activation("activation_backward", name).saves
+    dy = real("activation_backward", "dy", dy)
+    if saves == "nothing":
+        if out is None:
+            return dy
+        dx = output("activation_backward", out, dy.shape, dy.dtype)
+        np.copyto(dx, dy)
+        return dx
+    saved = real("activation_backward", "saved", saved)
+    same_shape("activation_backward", "saved", saved, dy.shape)
+    if saved.dtype != dy.dtype:
+        raise DTypeError("activation_backward(saved)", f"dtype {dy.dtype} like dy", f"dtype {saved.dtype}")
+    dx = output("activation_backward", out, dy.shape, dy.dtype)
+    if name == "softmax":
+        _check_axis("activation_backward", dy)
+        _kernels.softmax_backward(dx, dy, saved)
+    else:
+        _kernels.backward(name, dx, dy, saved)
+    return dx
+
+
+def activate(name: str, x: Any) -> np.ndarray:
+    """Return f(x) for the activation function ``name``.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``ACTIVATIONS``.
+    x : array_like of real numbers
+        Infinities give the function's limit, NaN gives NaN.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of ``x``; float32 if ``x`` is, else float64. Never ``x`` itself.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown.
+    DTypeError
+        If ``x`` does not hold real numbers.
+
+    Examples
+    --------
+    >>> activate("relu", [-1.0, 0.0, 2.0])
+    array([0., 0., 2.])
+    """
+    x = _as_real("activate", x)
+    return activation(name, x, np.empty(x.shape, x.dtype))[0]
+
+
+def derivative(name: str, x: Any) -> np.ndarray:
+    """Return f'(x) for the activation function ``name``.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``ACTIVATIONS``.
+    x : array_like of real numbers
+        The input of the function (not its output).
+
+    Returns
+    -------
+    ndarray
+        Of the shape of ``x``; float32 if ``x`` is, else float64. At the kink of relu and leakyrelu it is the slope
+        on the left.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown.
+    DTypeError
+        If ``x`` does not hold real numbers.
+
+    Notes
+    -----
+    For softmax this is the diagonal of the Jacobian, ``y (1 - y)``. Training does not use it:
+    ``activation_backward`` multiplies with the whole Jacobian.
+
+    Examples
+    --------
+    >>> derivative("tanh", [0.0, 100.0])
+    array([1., 0.])
+    """
+    x = _as_real("derivative", x)
+    y, saved = activation(name, x)
+    if name == "softmax":
+        return y * (1 - y)
+    return activation_backward(name, np.ones_like(x), saved)
+
+
+def _check_axis(where: str, x: np.ndarray) -> None:
+    if x.ndim == 0:
+        raise ShapeError(where, "an array with at least one axis", "shape ()")
+
+
+def _as_real(where: str, x: Any) -> np.ndarray:
+    """``x`` as an array of float32 if that is what it is, else of float64."""
+    try:
+        x = np.asarray(x)
+    except ValueError as error:
+        raise DTypeError(f"{where}(x)", "numbers in a rectangular array", f"{type(x).__name__} ({error})") from None
+    if x.dtype.kind not in "biuf":
+        raise DTypeError(f"{where}(x)", "real numbers", f"dtype {x.dtype}")
+    return np.asarray(x, np.float32 if x.dtype == np.float32 else np.float64, order="C")

@@ -1,0 +1,403 @@
+"""Two-dimensional convolution and its gradients, over channels-first images (batch, channels, height, width).
+
+"Convolution" is cross-correlation, as everywhere in deep learning: the kernel is not flipped.
+"""
+
+from __future__ import annotations
+
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from .._ext import conv as _kernels
+from ..errors import ConfigError, DTypeError, ShapeError
+from .array import output, real, same_shape
+
+__all__ = ["col2im", "conv2d", "conv2d_backward", "conv2d_shape", "im2col", "output_size"]
+
+Pair = tuple[int, int]
+
+#: What the kernels index with; far above any image.
+MOST = 2**40
+
+
+def pair(where: str, name: str, value: int | Pair, least: int) -> Pair:
+    """Return ``value``, an int or (vertical, horizontal), as a pair of ints that are at least ``least``.
+
+    Raises
+    ------
+    ConfigError
+        If it is anything else.
+    """
+    try:
+        both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+        vertical, horizontal = (index(size) for size in both)
+        if not all(least <= size <= MOST for size in (vertical, horizontal)):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ConfigError(f"{where}({name})", f"an int >= {least} or a pair of them", repr(value)) from None
+    return vertical, horizontal
+
+
+def output_size(size: int, k: int, stride: int, padding: int | str) -> int:
+    """Return the number of outputs along one axis.
+
+    Parameters
+    ----------
+    size : int >= 0
+        Inputs along the axis.
+    k : int >= 1
+        Taps of the kernel along the axis.
+    stride : int >= 1
+    padding : int >= 0 or "same"
+        Zeros before and after the inputs.
+
+    Returns
+    -------
+    int
+        ``(size + 2 padding - k) // stride + 1``, or ``ceil(size / stride)`` for "same".
+
+    Raises
+    ------
+    ShapeError
+        If the kernel does not fit the padded inputs.
+    ConfigError
+        If ``k``, ``stride`` or ``padding`` is out of range.
+
+    Examples
+    --------
+    >>> output_size(28, 3, 1, 0), output_size(7, 3, 2, 1), output_size(7, 3, 2, "same")
+    (26, 4, 4)
+    """
+    kernel = pair("output_size", "k", k, 1)
+    both = padding if isinstance(padding, str) else pair("output_size", "padding", padding, 0)
+    return _geometry("output_size", (size, size), kernel, stride, both)[2][0]
+
+
+def _axis(size: int, k: int, stride: int, padding: int | None) -> Pair:
+    """Return the zeros before one axis and its outputs (not positive if the kernel does not fit); None is "same"."""
+    if padding is not None:
+        return padding, (size + 2 * padding - k) // stride + 1
+    outputs = -(-size // stride)
+    return max((outputs - 1) * stride + k - size, 0) // 2, outputs
+
+
+def _geometry(
+    where: str, image: Pair, kernel: Pair, stride: int | Pair, padding: int | Pair | str
+) -> tuple[Pair, Pair, Pair]:
+    """Return strides, padding (above, left) and output size; refuse a kernel that does not fit."""
+    strides = pair(where, "stride", stride, 1)
+    zeros: tuple[int | None, int | None] = (None, None)
+    if not isinstance(padding, str):
+        zeros = pair(where, "padding", padding, 0)
+    elif padding != "same":
+        raise ConfigError(f"{where}(padding)", 'an int >= 0, a pair of them or "same"', repr(padding))
+    if min(kernel) < 1:
+        raise ShapeError(where, "a kernel of at least 1x1", f"{kernel[0]}x{kernel[1]}")
+    top, height = _axis(image[0], kernel[0], strides[0], zeros[0])
+    left, width = _axis(image[1], kernel[1], strides[1], zeros[1])
+    if min(height, width) < 1:
+        raise ShapeError(
+            where,
+            "a kernel no larger than the padded image",
+            f"the {kernel[0]}x{kernel[1]} kernel, which does not fit the {image[0]}x{image[1]} image",
+            "use padding= or a smaller kernel",
+        )
+    return strides, (top, left), (height, width)
+
+
+def conv2d_shape(
+    where: str,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: int | Pair = 1,
+    padding: int | Pair | str = 0,
+) -> tuple[int, int, int, int]:
+    """Return the shape (batch, out_channels, out_height, out_width) of a convolution.
+
+    Parameters
+    ----------
+    where : str
+        The function or layer that asks, for messages.
+    x_shape : (batch, channels, height, width)
+    w_shape : (out_channels, channels, kernel_height, kernel_width)
+    stride, padding
+        As in ``conv2d``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not go together or the kernel does not fit the padded image.
+    ConfigError
+        If ``stride`` or ``padding`` is out of range.
+    """
+    return _shape_and_geometry(where, x_shape, w_shape, stride, padding)[0]
+
+
+def _shape_and_geometry(
+    where: str,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: int | Pair,
+    padding: int | Pair | str,
+) -> tuple[tuple[int, int, int, int], Pair, Pair]:
+    """Return the shape of the output, the strides and the padding (above, left)."""
+    if len(x_shape) != 4:
+        raise ShapeError(
+            f"{where}(x)",
+            "shape (batch, channels, height, width)",
+            f"shape {tuple(x_shape)}",
+            "reshape it to four axes",
+        )
+    if len(w_shape) != 4:
+        raise ShapeError(f"{where}(w)", "shape (out_channels, channels, height, width)", f"shape {tuple(w_shape)}")
+    if x_shape[1] != w_shape[1]:
+        raise ShapeError(
+            f"{where}(x)",
+            f"{w_shape[1]} channels, as the weights {tuple(w_shape)} have",
+            f"shape {tuple(x_shape)}",
+            "images are (batch, channels, height, width)",
+        )
+    strides, before, size = _geometry(where, (x_shape[2], x_shape[3]), (w_shape[2], w_shape[3]), stride, padding)
+    return (x_shape[0], w_shape[0], *size), strides, before
+
+
+def _alike(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
+    """``real`` for an argument that must have the dtype of another one."""
+    x = real(where, name, x)
+    if x.dtype != dtype:
+        raise DTypeError(f"{where}({name})", f"{dtype}, as the other arrays are", str(x.dtype), "cast one of them")
+    return x
+
+
+def _gradient(where: str, name: str, out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return ``out``, of any shape with the right size and contiguous, as an array of ``shape``; or a new one."""
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray) or out.size != np.prod(shape, dtype=np.intp) or not out.flags.c_contiguous:
+        got = f"shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ShapeError(f"{where}({name})", f"a C-contiguous array of shape {shape} or flat", got)
+    return output(f"{where}({name})", out.reshape(shape), shape, dtype)
+
+
+def conv2d(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None = None,
+    *,
+    stride: int | Pair = 1,
+    padding: int | Pair | str = 0,
+    out: np.ndarray | None = None,
+) -> tuple[np.ndarray, tuple]:
+    """Correlate images with kernels.
+
+    Parameters
+    ----------
+    x : ndarray (batch, channels, height, width), float32 or float64
+    w : ndarray (out_channels, channels, kernel_height, kernel_width), dtype of ``x``
+    b : ndarray (out_channels,), dtype of ``x``, optional
+    stride : int >= 1 or pair of them
+        Step between windows (vertical, horizontal).
+    padding : int >= 0, pair of them, or "same"
+        Zeros on both sides (vertical, horizontal). "same" gives ``ceil(size / stride)`` outputs; where the total is
+        odd, the one more is below and to the right.
+    out : ndarray (batch, out_channels, out_height, out_width), optional
+        Where to write ``y``.
+
+    Returns
+    -------
+    y : ndarray (batch, out_channels, out_height, out_width)
+    saved : tuple
+        What ``conv2d_backward`` needs: ``x`` itself, strides, padding and output size.
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not go together or the kernel does not fit the padded image.
+    ConfigError
+        If ``stride`` or ``padding`` is out of range.
+    DTypeError
+        If an array is not float32 or float64, or not of the dtype of ``x``.
+
+    Notes
+    -----
+    ``y[n, o, i, j] = b[o] + Σ_{c, p, q} w[o, c, p, q] x[n, c, i stride + p - padding, j stride + q - padding]``,
+    with zeros outside of the image. An image's result does not depend on the rest of its batch.
+
+    Examples
+    --------
+    >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+    >>> conv2d(x, np.ones((1, 1, 2, 2)))[0]
+    array([[[[ 8., 12.],
+             [20., 24.]]]])
+    """
+    x = real("conv2d", "x", x)
+    w = _alike("conv2d", "w", w, x.dtype)
+    shape, strides, before = _shape_and_geometry("conv2d", x.shape, w.shape, stride, padding)
+    if b is not None:
+        b = _alike("conv2d", "b", b, x.dtype)
+        same_shape("conv2d", "b", b, (shape[1],))
+    y = output("conv2d", out, shape, x.dtype)
+    work = np.empty(_kernels.workspace(x.shape, w.shape, *strides, *before, *shape[2:])[0], x.dtype)
+    _kernels.conv2d(x, w, b, y, work, *strides, *before)
+    return y, (x, strides, before, shape[2:])
+
+
+def conv2d_backward(
+    dy: np.ndarray,
+    saved: tuple,
+    w: np.ndarray,
+    *,
+    params: bool = True,
+    inputs: bool = True,
+    dw: np.ndarray | None = None,
+    db: np.ndarray | None = None,
+    bias: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Return the gradients of a loss at the input and the parameters of ``conv2d``.
+
+    Parameters
+    ----------
+    dy : ndarray (batch, out_channels, out_height, out_width)
+        Gradient at the output.
+    saved : tuple
+        As returned by ``conv2d``.
+    w : ndarray (out_channels, channels, kernel_height, kernel_width)
+        The weights that ``conv2d`` was called with.
+    params, inputs : bool
+        Whether ``dw`` and ``db``, and ``dx``, are wanted.
+    dw, db : ndarray, optional
+        C-contiguous arrays to overwrite with the gradients, in the shape of ``w`` and (out_channels,), or flat.
+    bias : bool
+        Whether ``db`` is wanted too.
+
+    Returns
+    -------
+    dx : ndarray (batch, channels, height, width), or None
+    dw : ndarray, shape of ``w``, or None
+    db : ndarray (out_channels,), or None
+
+    Raises
+    ------
+    ShapeError
+        If ``dy``, ``w``, ``dw`` or ``db`` has another shape than ``conv2d`` had.
+    DTypeError
+        If a dtype differs from that of ``x``.
+
+    Notes
+    -----
+    With the windows of ``x`` as rows of ``col`` (see ``im2col``): ``dw = Σ dyᵀ col``, ``db = Σ dy`` and
+    ``dx = col2im(dy w)``, where the sums run over images and pixels.
+    """
+    x, strides, before, size = saved
+    w = _alike("conv2d_backward", "w", w, x.dtype)
+    dy = _alike("conv2d_backward", "dy", dy, x.dtype)
+    if w.ndim != 4 or w.shape[1] != x.shape[1]:
+        raise ShapeError("conv2d_backward(w)", f"the weights of conv2d, for {x.shape[1]} channels", f"shape {w.shape}")
+    same_shape("conv2d_backward", "dy", dy, (x.shape[0], w.shape[0], *size))
+    needed = _kernels.workspace(x.shape, w.shape, *strides, *before, *size)
+    dx = None
+    if params:
+        dw = _gradient("conv2d_backward", "dw", dw, w.shape, x.dtype)
+        db = _gradient("conv2d_backward", "db", db, w.shape[:1], x.dtype) if bias else None
+        _kernels.conv2d_backward_weights(dy, x, dw, db, np.empty(needed[2], x.dtype), *strides, *before)
+    if inputs:
+        dx = np.empty(x.shape, x.dtype)
+        _kernels.conv2d_backward_input(dy, w, dx, np.empty(needed[1], x.dtype), *strides, *before)
+    return (dx, dw, db) if params else (dx, None, None)
+
+
+def im2col(
+    input_data: np.ndarray, filter_h: int, filter_w: int, stride: int | Pair = 1, pad: int | Pair = 0
+) -> np.ndarray:
+    """Lay out the window under every output pixel of a convolution as a row of a matrix.
+
+    Parameters
+    ----------
+    input_data : ndarray (N, C, H, W), float32 or float64
+    filter_h, filter_w : int >= 1
+    stride : int >= 1 or pair of them
+    pad : int >= 0 or pair of them
+        Zeros on both sides.
+
+    Returns
+    -------
+    ndarray (N * out_h * out_w, C * filter_h * filter_w)
+        Row ``(n, i, j)`` holds the window at output pixel (i, j) of image n, ordered (channel, row, column). With
+        weights (O, C, filter_h, filter_w), ``im2col(x, ...) @ weights.reshape(O, -1).T`` is the convolution.
+
+    Raises
+    ------
+    ShapeError, ConfigError, DTypeError
+        As ``conv2d``.
+
+    References
+    ----------
+    Chellapilla, Puri & Simard 2006, High Performance Convolutional Neural Networks for Document Processing.
+
+    Examples
+    --------
+    >>> im2col(np.arange(9.0).reshape(1, 1, 3, 3), 2, 2)
+    array([[0., 1., 3., 4.],
+           [1., 2., 4., 5.],
+           [3., 4., 6., 7.],
+           [4., 5., 7., 8.]])
+    """
+    x = real("im2col", "input_data", input_data, 4)
+    kernel, geometry, shape = _columns("im2col", x.shape, filter_h, filter_w, stride, pad)
+    col = np.empty(shape, x.dtype)
+    _kernels.im2col(x, col, *kernel, *geometry)
+    return col
+
+
+def col2im(
+    col: np.ndarray,
+    input_shape: tuple[int, int, int, int],
+    filter_h: int,
+    filter_w: int,
+    stride: int | Pair = 1,
+    pad: int | Pair = 0,
+) -> np.ndarray:
+    """Add the rows of a column matrix back into images: the adjoint of ``im2col``.
+
+    Parameters
+    ----------
+    col : ndarray (N * out_h * out_w, C * filter_h * filter_w), float32 or float64
+    input_shape : (N, C, H, W)
+        Shape of the images.
+    filter_h, filter_w, stride, pad
+        As given to ``im2col``.
+
+    Returns
+    -------
+    ndarray (N, C, H, W)
+        Each pixel is the sum of the elements of ``col`` that ``im2col`` takes from it.
+
+    Raises
+    ------
+    ShapeError, ConfigError, DTypeError
+        As ``conv2d``; also if ``col`` has another shape than ``im2col`` gives for ``input_shape``.
+    """
+    col = real("col2im", "col", col, 2)
+    try:
+        image_shape = tuple(index(size) for size in input_shape)
+    except TypeError:
+        image_shape = ()
+    if len(image_shape) != 4 or min(image_shape) < 0:
+        raise ShapeError("col2im(input_shape)", "four sizes (N, C, H, W)", repr(input_shape))
+    kernel, geometry, shape = _columns("col2im", image_shape, filter_h, filter_w, stride, pad)
+    same_shape("col2im", "col", col, shape)
+    x = np.empty(image_shape, col.dtype)
+    _kernels.col2im(col, x, *kernel, *geometry)
+    return x
+
+
+def _columns(
+    where: str, x_shape: tuple[int, ...], filter_h: int, filter_w: int, stride: int | Pair, pad: int | Pair
+) -> tuple[Pair, tuple[int, ...], Pair]:
+    """Return the kernel, what the compiled functions take behind it, and the shape of the column matrix."""
+    kernel = pair(where, "filter_h, filter_w", (filter_h, filter_w), 1)
+    strides, before, size = _geometry(where, (x_shape[2], x_shape[3]), kernel, stride, pad)
+    shape = x_shape[0] * size[0] * size[1], x_shape[1] * kernel[0] * kernel[1]
+    return kernel, (*strides, *before, *size), shape

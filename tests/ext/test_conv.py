@@ -1,0 +1,193 @@
+"""enilnets._ext.conv called directly: results are in tests/reference/conv.py, here what it must refuse."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from enilnets._ext import conv
+
+HUGE = sys.maxsize
+
+
+def arguments(dtype):
+    """Fitting arguments of every function, by name: two 3x8x8 images, four 3x2 kernels, stride 2 and 1."""
+    x, w, y = np.ones((2, 3, 8, 8), dtype), np.ones((4, 3, 3, 2), dtype), np.ones((2, 4, 3, 7), dtype)
+    b = np.ones(4, dtype)
+    work = [np.zeros(needed, dtype) for needed in conv.workspace(x.shape, w.shape, 2, 1, 0, 0, 3, 7)]
+    steps = {"stride_h": 2, "stride_w": 1, "pad_top": 0, "pad_left": 0}
+    window = dict(kh=3, kw=2, oh=3, ow=7, **steps)
+    col = np.ones((2 * 3 * 7, 3 * 3 * 2), dtype)
+    return {
+        "conv2d": dict(x=x, w=w, b=b, y=y, work=work[0], **steps),
+        "conv2d_backward_input": dict(dy=y, w=w, dx=x, work=work[1], **steps),
+        "conv2d_backward_weights": dict(dy=y, x=x, dw=w, db=b, work=work[2], **steps),
+        "im2col": dict(x=x, col=col, **window),
+        "col2im": dict(col=col, x=x, **window),
+    }
+
+
+FUNCTIONS = tuple(arguments(np.float32))
+
+
+@pytest.fixture(params=FUNCTIONS)
+def function(request):
+    return request.param
+
+
+def call(name, given):
+    return getattr(conv, name)(**given)
+
+
+def test_arguments_fit(function, dtype, isa):
+    call(function, arguments(dtype)[function])
+
+
+@pytest.mark.parametrize(
+    "error, change",
+    [
+        (TypeError, lambda a: a.tolist()),
+        (TypeError, lambda a: 3),
+        (TypeError, lambda a: a.astype(np.float16)),
+        (TypeError, lambda a: a.astype(complex)),
+        (TypeError, lambda a: a.astype(object)),
+        (TypeError, lambda a: a.astype(np.int32)),
+        (TypeError, lambda a: a.astype(a.dtype.newbyteorder())),
+        (TypeError, lambda a: a.astype(np.float64 if a.dtype == np.float32 else np.float32)),
+        (ValueError, lambda a: a[..., None]),
+        (ValueError, lambda a: a.sum()),
+        (ValueError, lambda a: a[:-1]),
+        (ValueError, lambda a: np.repeat(a, 2, -1)[..., ::2]),
+        (ValueError, lambda a: np.zeros(a.nbytes + 1, np.int8)[1:].view(a.dtype).reshape(a.shape)),
+    ],
+)
+def test_bad_arrays_are_refused(function, dtype, error, change):
+    given = arguments(dtype)[function]
+    for name, array in given.items():
+        if isinstance(array, np.ndarray):
+            with pytest.raises(error):
+                call(function, {**given, name: change(array)})
+
+
+def test_missing_arrays_are_refused_but_for_the_bias(function, dtype):
+    given = arguments(dtype)[function]
+    for name, array in given.items():
+        if name in ("b", "db"):
+            call(function, {**given, name: None})
+        elif isinstance(array, np.ndarray):
+            with pytest.raises(TypeError):
+                call(function, {**given, name: None})
+
+
+def test_every_axis_must_fit(function, dtype):
+    """One more along any axis is refused, except where it means padding, fewer taps used, or unused workspace."""
+    given = arguments(dtype)[function]
+    free = {"conv2d": {("x", 2), ("x", 3), ("y", 2), ("y", 3), ("w", 2), ("w", 3), ("work", 0)}}
+    free["conv2d_backward_input"] = {("dx", 2), ("dx", 3), ("dy", 2), ("dy", 3), ("w", 2), ("w", 3), ("work", 0)}
+    free["conv2d_backward_weights"] = {("x", 2), ("x", 3), ("dy", 2), ("dy", 3), ("dw", 2), ("dw", 3), ("work", 0)}
+    free["im2col"] = free["col2im"] = {("x", 2), ("x", 3)}
+    for name, array in given.items():
+        for axis in range(array.ndim if isinstance(array, np.ndarray) else 0):
+            changed = {**given, name: np.ones([n + (i == axis) for i, n in enumerate(array.shape)], dtype)}
+            if "work" in given:
+                changed["work"] = np.zeros(10**5, dtype)
+            if (name, axis) in free[function]:
+                call(function, changed)
+            else:
+                with pytest.raises(ValueError):
+                    call(function, changed)
+
+
+@pytest.mark.parametrize("bad", [-1, -HUGE - 1, HUGE, HUGE // 2, 2**40 + 1])
+def test_numbers_out_of_range_are_refused(function, dtype, bad):
+    given = arguments(dtype)[function]
+    for name, value in given.items():
+        if isinstance(value, int):
+            with pytest.raises(ValueError):
+                call(function, {**given, name: bad})
+            with pytest.raises((OverflowError, TypeError)):
+                call(function, {**given, name: 2**70})
+
+
+@pytest.mark.parametrize("name", ["stride_h", "stride_w", "kh", "kw", "oh", "ow"])
+def test_zero_is_refused_where_it_means_nothing(function, dtype, name):
+    given = arguments(dtype)[function]
+    if name in given:
+        with pytest.raises(ValueError):
+            call(function, {**given, name: 0})
+
+
+@pytest.mark.parametrize("name", ["pad_top", "pad_left"])
+def test_padding_beyond_everything_gives_zeros(dtype, isa, name):
+    given = arguments(dtype)
+    for padding in (9, 100, 2**40):
+        call("conv2d", {**given["conv2d"], name: padding})
+        assert (given["conv2d"]["y"] == 1).all()  # the bias
+        call("conv2d_backward_input", {**given["conv2d_backward_input"], name: padding})
+        assert (given["conv2d_backward_input"]["dx"] == 0).all()
+        given = arguments(dtype)
+        call("conv2d_backward_weights", {**given["conv2d_backward_weights"], name: padding})
+        assert (given["conv2d_backward_weights"]["dw"] == 0).all()
+        given = arguments(dtype)
+
+
+def test_short_workspace_is_refused(dtype):
+    for which, name in enumerate(FUNCTIONS[:3]):
+        given = arguments(dtype)[name]
+        needed = conv.workspace((2, 3, 8, 8), (4, 3, 3, 2), 2, 1, 0, 0, 3, 7)[which]
+        with pytest.raises(ValueError, match=f"at least {needed} elements, got {needed - 1}"):
+            call(name, {**given, "work": np.zeros(needed - 1, dtype)})
+
+
+def test_workspace_of_absurd_sizes_is_absurd_not_small():
+    for shape in [(1, 2**62, 1, 1), (2**62, 3, 3, 3), (0, 2**40, 2**40, 2**40)]:
+        for needed in conv.workspace(shape, (2**30, shape[1], 2**39, 2**39), 1, 1, 0, 0, 2**39, 2**39):
+            assert needed > 2**61
+
+
+@pytest.mark.parametrize(
+    "shapes", [((-1, 1, 1, 1), (1, 1, 1, 1)), ((1, 1, 1, 1), (-1, 1, 1, 1)), ((1, 1), (1, 1, 1, 1))]
+)
+def test_workspace_refuses_what_is_no_shape(shapes):
+    with pytest.raises(ValueError):
+        conv.workspace(*shapes, 1, 1, 0, 0, 1, 1)
+
+
+def test_empty_arrays_of_absurd_shape_are_refused_or_done_at_once(dtype):
+    x = np.zeros((0, 2**20, 2**20, 2**10), dtype)
+    y = np.zeros((0, 1, 2**20, 2**10), dtype)
+    with pytest.raises(ValueError, match="work"):
+        conv.conv2d(x, np.zeros((1, 2**20, 1, 1), dtype), None, y, np.zeros(10, dtype), 1, 1, 0, 0)
+    conv.im2col(np.zeros((2**30, 0, 1, 1), dtype), np.zeros((2**40, 0), dtype), 1, 1, 1, 1, 0, 0, 2**5, 2**5)
+    conv.col2im(np.zeros((2**40, 0), dtype), np.zeros((2**30, 0, 1, 1), dtype), 1, 1, 1, 1, 0, 0, 2**5, 2**5)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_overlapping_and_read_only_results_are_refused(function, dtype):
+    given = arguments(dtype)[function]
+    arrays = [name for name, value in given.items() if isinstance(value, np.ndarray)]
+    written = {"conv2d": ["y", "work"], "conv2d_backward_input": ["dx", "work"], "im2col": ["col"], "col2im": ["x"]}
+    for name in written.get(function, ["dw", "db", "work"]):
+        frozen = given[name].copy()
+        frozen.flags.writeable = False
+        with pytest.raises(ValueError, match="writable"):
+            call(function, {**given, name: frozen})
+        for other in set(arrays) - {name}:
+            block = np.zeros(2 * 10**4, dtype)
+            views = {key: block[: given[key].size].reshape(given[key].shape) for key in (name, other)}
+            with pytest.raises(ValueError, match="overlap"):
+                call(function, {**given, **views})
+
+
+def test_references_are_returned_after_errors(function, dtype):
+    given = arguments(dtype)[function]
+    arrays = [value for value in given.values() if isinstance(value, np.ndarray)]
+    before = [sys.getrefcount(array) for array in arrays]
+    for _ in range(100):
+        with pytest.raises(ValueError):
+            call(function, {**given, "stride_h": 0})
+    for name in given:
+        if isinstance(given[name], np.ndarray):
+            with pytest.raises(ValueError):
+                call(function, {**given, name: np.zeros((0, 0, 0), dtype)})
+    assert [sys.getrefcount(array) for array in arrays] == before

@@ -1,0 +1,138 @@
+"""enilnets._ext.norm called directly: results are in tests/reference/norm.py, here what it must refuse."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from enilnets._ext import norm
+
+SHAPE = (4, 3, 5)
+TAKES = {
+    "batchnorm": ("y", "mean", "var", "inv_std", "x", "gamma", "beta", "eps"),
+    "batchnorm_backward": ("dx", "dgamma", "dbeta", "dy", "x", "mean", "inv_std", "gamma"),
+    "batchnorm_inference": ("y", "x", "mean", "var", "gamma", "beta", "eps"),
+    "batchnorm_inference_backward": ("dx", "dgamma", "dbeta", "dy", "x", "mean", "var", "gamma", "eps"),
+}
+WRITTEN = {
+    "batchnorm": ("y", "mean", "var", "inv_std"),
+    "batchnorm_backward": ("dx", "dgamma", "dbeta"),
+    "batchnorm_inference": ("y",),
+    "batchnorm_inference_backward": ("dx", "dgamma", "dbeta"),
+}
+ARRAYS = [(kernel, name) for kernel, names in TAKES.items() for name in names if name != "eps"]
+
+
+def arguments(dtype, shape=SHAPE):
+    given = {name: np.ones(shape, dtype) for name in ("x", "y", "dx", "dy")}
+    channels = ("mean", "var", "inv_std", "gamma", "beta", "dgamma", "dbeta")
+    return {**given, **{name: np.ones(shape[1], dtype) for name in channels}, "eps": 1e-5}
+
+
+def call(kernel, dtype, shape=SHAPE, **changed):
+    given = {**arguments(dtype, shape), **changed}
+    return getattr(norm, kernel)(*[given[name] for name in TAKES[kernel]])
+
+
+def unaligned(a):
+    return np.frombuffer(bytes(a.nbytes + 1), np.int8)[1:].view(a.dtype).reshape(a.shape)
+
+
+@pytest.mark.parametrize("kernel, name", ARRAYS)
+@pytest.mark.parametrize(
+    "error, spoil",
+    [
+        (TypeError, lambda a: a.tolist()),
+        (TypeError, lambda a: 3),
+        (TypeError, lambda a: a.astype(np.float16)),
+        (TypeError, lambda a: a.astype(np.int32)),
+        (TypeError, lambda a: a.astype("f4" if a.dtype == "f8" else "f8")),
+        (TypeError, lambda a: a.astype(a.dtype.newbyteorder())),
+        (TypeError, lambda a: a.astype(complex)),
+        (TypeError, lambda a: a.astype(object)),
+        (ValueError, lambda a: a[:-1].copy()),
+        (ValueError, lambda a: a[None]),
+        (ValueError, lambda a: np.repeat(a, 2, axis=-1)[..., ::2]),
+        (ValueError, unaligned),
+        (ValueError, lambda a: np.zeros(0, a.dtype)),
+    ],
+)
+def test_bad_arrays_are_refused(kernel, name, error, spoil, dtype):
+    with pytest.raises(error):
+        call(kernel, dtype, **{name: spoil(arguments(dtype)[name])})
+
+
+@pytest.mark.parametrize("kernel, name", ARRAYS)
+def test_what_is_written_must_be_writable_and_its_own(kernel, name, dtype):
+    given = arguments(dtype)
+    given[name].flags.writeable = False
+    if name in WRITTEN[kernel]:
+        with pytest.raises(ValueError, match="writable"):
+            call(kernel, dtype, **{name: given[name]})
+        for other in TAKES[kernel]:
+            if other not in (name, "eps"):
+                memory = np.ones(np.prod(SHAPE), dtype)
+                shared = {key: memory[: given[key].size].reshape(given[key].shape) for key in (name, other)}
+                with pytest.raises(ValueError, match="overlaps"):
+                    call(kernel, dtype, **shared)
+    else:
+        call(kernel, dtype, **{name: given[name]})
+
+
+@pytest.mark.parametrize("kernel", ["batchnorm", "batchnorm_backward"])
+@pytest.mark.parametrize("shape", [(0, 3, 5), (4, 3, 0), (0, 0, 0), (0, 3, 1), (0, 3, 100)])
+def test_no_statistics_of_nothing(kernel, shape, dtype):
+    with pytest.raises(ValueError, match="at least one element"):
+        call(kernel, dtype, shape)
+
+
+@pytest.mark.parametrize("kernel", ["batchnorm_inference", "batchnorm_inference_backward"])
+@pytest.mark.parametrize("shape", [(0, 3, 5), (4, 3, 0), (0, 0, 0), (0, 3, 1), (0, 3, 100), (0, 500, 0)])
+def test_empty_inference(kernel, shape, isa, dtype):
+    dgamma, dbeta = np.full((2, shape[1]), 9, dtype)
+    call(kernel, dtype, shape, dgamma=dgamma, dbeta=dbeta)
+    if kernel.endswith("backward"):
+        assert not dgamma.any() and not dbeta.any()
+
+
+def test_half_of_the_parameter_gradients_is_refused(dtype):
+    for name in ("dgamma", "dbeta"):
+        with pytest.raises(TypeError):
+            call("batchnorm_inference_backward", dtype, **{name: None})
+        with pytest.raises(TypeError):
+            call("batchnorm_backward", dtype, **{name: None})
+    call("batchnorm_inference_backward", dtype, dx=None, dgamma=None, dbeta=None)
+
+
+@pytest.mark.parametrize("eps", [None, "1e-5", [1e-5]])
+def test_eps_must_be_a_number(eps, dtype):
+    with pytest.raises(TypeError):
+        call("batchnorm", dtype, eps=eps)
+
+
+@pytest.mark.parametrize("kernel", TAKES)
+def test_nothing_is_written_beyond_the_output(kernel, isa, dtype):
+    for shape in ((3, 130, 1), (2, 5, 7), (2, 3, 31), (2, 3, 45), (1, 1, 1), (2, 1, 129)):
+        given = arguments(dtype, shape)
+        memory = {name: np.full(given[name].size + 64, 7, dtype) for name in WRITTEN[kernel]}
+        views = {name: memory[name][32:-32].reshape(given[name].shape) for name in WRITTEN[kernel]}
+        call(kernel, dtype, shape, **views)
+        for name in WRITTEN[kernel]:
+            assert (memory[name][:32] == 7).all() and (memory[name][-32:] == 7).all()
+            assert (views[name] != 7).all()
+
+
+@pytest.mark.parametrize("kernel", TAKES)
+def test_references_are_returned_after_errors(kernel, dtype):
+    given = {**arguments(dtype), "gamma": np.ones(9, dtype)}
+    before = {name: sys.getrefcount(a) for name, a in given.items() if name != "eps"}
+    for _ in range(1000):
+        with pytest.raises(ValueError):
+            getattr(norm, kernel)(*[given[name] for name in TAKES[kernel]])
+    assert {name: sys.getrefcount(a) for name, a in given.items() if name != "eps"} == before
+
+
+def test_select_refuses_unknown_instruction_sets():
+    for number in (-1, 99):
+        with pytest.raises(ValueError):
+            norm.select(number)

@@ -1,0 +1,134 @@
+"""NumPy oracles of the kernels in csrc/kernels/norm.c, in float64, straight from Ioffe & Szegedy 2015."""
+
+import numpy as np
+
+from enilnets._ext import norm
+
+EPS = 1e-5
+AXES = (0, 2)
+
+#: (batch, channels, pixels): both loop orders, their border, vector remainders, several blocks of channels.
+SHAPES = [
+    (1, 1, 1),
+    (1, 300, 1),
+    (7, 5, 1),
+    (64, 131, 1),
+    (5, 3, 2),
+    (4, 70, 4),
+    (3, 40, 7),
+    (3, 9, 31),
+    (3, 9, 32),
+    (3, 9, 33),
+    (2, 4, 49),
+    (5, 2, 196),
+    (1, 3, 1000),
+    (4, 0, 5),
+    (4, 0, 50),
+]
+
+
+def channel(v):
+    return np.asarray(v, np.float64)[:, None]
+
+
+def batchnorm_inference(x, mean, var, gamma, beta, eps):
+    return channel(gamma) * (x - channel(mean)) / np.sqrt(channel(var) + eps) + channel(beta)
+
+
+def batchnorm(x, gamma, beta, eps):
+    mean, var = x.mean(axis=AXES), x.var(axis=AXES)
+    return batchnorm_inference(x, mean, var, gamma, beta, eps), mean, var
+
+
+def batchnorm_backward(dy, x, gamma, eps):
+    """(dx, dgamma, dbeta) by the paper's chain: through xhat, then the variance, then the mean."""
+    count = x.shape[0] * x.shape[2]
+    mean, var = channel(x.mean(axis=AXES)), channel(x.var(axis=AXES))
+    d, root = x - mean, np.sqrt(var + eps)
+    dxhat = dy * channel(gamma)
+    dvar = channel((dxhat * d).sum(axis=AXES)) * -0.5 / root**3
+    dmean = channel(-(dxhat / root).sum(axis=AXES)) + dvar * channel((-2 * d).sum(axis=AXES)) / count
+    dx = dxhat / root + dvar * 2 * d / count + dmean / count
+    return dx, (dy * d / root).sum(axis=AXES), dy.sum(axis=AXES)
+
+
+def batchnorm_inference_backward(dy, x, mean, var, gamma, eps):
+    root = np.sqrt(channel(var) + eps)
+    return dy * channel(gamma) / root, (dy * (x - channel(mean)) / root).sum(axis=AXES), dy.sum(axis=AXES)
+
+
+def data(rng, dtype, n, c, s):
+    """x, dy (n, c, s) and gamma, beta, mean (c), var (c); channels of very different mean and spread."""
+    x = rng.normal(size=(n, c, s)) * channel(rng.uniform(0.5, 20, c)) + channel(rng.normal(size=c) * 10)
+    arrays = (x, rng.normal(size=(n, c, s)), *rng.normal(size=(3, c)), rng.uniform(0.1, 3, c))
+    return [a.astype(dtype) for a in arrays]
+
+
+def compare(dtype, pairs, scale=1.0):
+    """A sum of n terms may lose some bits relative to the largest term, so zero is compared at the array's scale."""
+    eps = np.finfo(dtype).eps
+    for got, want in pairs:
+        size = np.abs(want).max(initial=0)
+        np.testing.assert_allclose(got, want, rtol=64 * eps * scale, atol=64 * eps * scale * size)
+
+
+def case_batchnorm(rng, dtype):
+    for shape in SHAPES:
+        x, y, gamma, beta, *_ = data(rng, dtype, *shape)
+        mean, var, inv_std = np.full((3, shape[1]), 9, dtype)
+        norm.batchnorm(y, mean, var, inv_std, x, gamma, beta, EPS)
+        expected, expected_mean, expected_var = batchnorm(x.astype(np.float64), gamma, beta, EPS)
+        inverse = 1 / np.sqrt(expected_var + EPS)
+        compare(dtype, [(mean, expected_mean), (var, expected_var), (inv_std, inverse), (y, expected)])
+
+
+def case_batchnorm_backward(rng, dtype):
+    for shape in SHAPES:
+        x, dy, gamma, *_ = data(rng, dtype, *shape)
+        x64, dy64 = x.astype(np.float64), dy.astype(np.float64)
+        mean = x64.mean(axis=AXES).astype(dtype)
+        inv_std = (1 / np.sqrt(x64.var(axis=AXES) + EPS)).astype(dtype)
+        dx = np.full(shape, 9, dtype)
+        dgamma, dbeta = np.full((2, shape[1]), 9, dtype)
+        norm.batchnorm_backward(dx, dgamma, dbeta, dy, x, mean, inv_std, gamma)
+        expected = batchnorm_backward(dy64, x64, gamma, EPS)
+        if shape[0] * shape[2] > 1:
+            compare(dtype, zip((dx, dgamma, dbeta), expected, strict=True), scale=4)
+        else:  # a batch of one: nothing depends on x; the oracle divides rounding errors by sqrt(eps)
+            assert not dx.any() and not dgamma.any()
+            np.testing.assert_array_equal(dbeta, dy[0, :, 0])
+        again = np.full((2, shape[1]), 9, dtype)
+        norm.batchnorm_backward(None, *again, dy, x, mean, inv_std, gamma)
+        np.testing.assert_array_equal(again, (dgamma, dbeta))
+
+
+def case_batchnorm_inference(rng, dtype):
+    for shape in [*SHAPES, (0, 3, 1), (3, 4, 0)]:
+        x, y, gamma, beta, mean, var = data(rng, dtype, *shape)
+        norm.batchnorm_inference(y, x, mean, var, gamma, beta, EPS)
+        compare(dtype, [(y, batchnorm_inference(x.astype(np.float64), mean, var, gamma, beta, EPS))])
+
+
+def case_batchnorm_inference_backward(rng, dtype):
+    for shape in [*SHAPES, (0, 3, 1), (3, 4, 0)]:
+        x, dy, gamma, _, mean, var = data(rng, dtype, *shape)
+        dx = np.full(shape, 9, dtype)
+        dgamma, dbeta = np.full((2, shape[1]), 9, dtype)
+        norm.batchnorm_inference_backward(dx, dgamma, dbeta, dy, x, mean, var, gamma, EPS)
+        expected = batchnorm_inference_backward(dy.astype(np.float64), x.astype(np.float64), mean, var, gamma, EPS)
+        compare(dtype, zip((dx, dgamma, dbeta), expected, strict=True))
+        again = np.full(shape, 9, dtype)
+        norm.batchnorm_inference_backward(again, None, None, dy, x, mean, var, gamma, EPS)
+        np.testing.assert_array_equal(again, dx)
+        again = np.full((2, shape[1]), 9, dtype)
+        norm.batchnorm_inference_backward(None, *again, dy, x, mean, var, gamma, EPS)
+        np.testing.assert_array_equal(again, (dgamma, dbeta))
+
+
+#: One case per kernel: runs it in the given dtype and compares with the oracle.
+CASES = {
+    "batchnorm": case_batchnorm,
+    "batchnorm_backward": case_batchnorm_backward,
+    "batchnorm_inference": case_batchnorm_inference,
+    "batchnorm_inference_backward": case_batchnorm_inference_backward,
+}
