@@ -1,0 +1,25 @@
+"""Optimizers, one file per rule, and learning-rate schedules."""
+
+from __future__ import annotations
+
+from .. import checks
+from .adagrad import Adagrad
+from .adam import Adam
+from .base import Optimizer
+from .rmsprop import RMSprop
+from .schedules import SCHEDULES, LRScheduler
+from .sgd import SGD
+
+__all__ = ["OPTIMIZERS", "SCHEDULES", "SGD", "Adagrad", "Adam", "LRScheduler", "Optimizer", "RMSprop", "make_optimizer"]
+
+#: Every optimizer by the name that ``NeuralNet(optimizer=...)`` takes.
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adagrad": Adagrad, "adam": Adam}
+
+
+def make_optimizer(where: str, optimizer: str | Optimizer, momentum: float) -> Optimizer:
+    """Return ``optimizer`` itself, or a new one of that name (any case); SGD gets ``momentum``."""
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    name = optimizer.lower() if isinstance(optimizer, str) else optimizer
+    rule = OPTIMIZERS[checks.choice(where, "optimizer", name, OPTIMIZERS)]
+    return rule(momentum=momentum) if rule is SGD else rule()

@@ -1,0 +1,45 @@
+"""Adagrad: gradients divided by the root of their accumulated squares."""
+
+from __future__ import annotations
+
+from .. import checks
+from ..ops import optim
+from ..parameters import Arena
+from .base import SMALLEST_EPSILON, Optimizer
+
+__all__ = ["Adagrad"]
+
+
+class Adagrad(Optimizer):
+    """Adagrad.
+
+    Parameters
+    ----------
+    epsilon : float >= 1e-30, default 1e-8
+        Added outside the root.
+    max_norm : float > 0, optional
+        See Optimizer.
+
+    Notes
+    -----
+    ``v = v + g²``; ``w = w - lr g / (sqrt(v) + epsilon)`` (Duchi, Hazan & Singer 2011).
+
+    Examples
+    --------
+    >>> from enilnets import NeuralNet
+    >>> net = NeuralNet(learning_rate=0.01, optimizer="adagrad")
+    """
+
+    name = "adagrad"
+    slots = ("v",)
+    settings = ("epsilon", *Optimizer.settings)
+
+    def __init__(self, epsilon: float = 1e-8, max_norm: float | None = None) -> None:
+        super().__init__(max_norm)
+        self.epsilon = checks.number("Adagrad", "epsilon", epsilon, SMALLEST_EPSILON)
+
+    def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
+        """Run the kernel; see Optimizer."""
+        return optim.adagrad(
+            arena.values, self.state["v"], arena.gradients, arena.spans, learning_rate, self.epsilon, l2_lambda, scale
+        )

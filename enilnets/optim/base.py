@@ -1,0 +1,115 @@
+"""What every optimizer is: settings, state vectors beside the arena, and one fused step."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import checks
+from ..errors import ConfigError, NonFiniteError, StateError
+from ..parameters import Arena
+
+__all__ = ["SMALLEST_EPSILON", "Optimizer"]
+
+#: Below it, float32 would round an epsilon to 0, and a parameter without gradient would become 0 / 0.
+SMALLEST_EPSILON = 1e-30
+
+
+class Optimizer:
+    """Base of the optimizers: subclasses name their state and call their kernel in ``update``.
+
+    Parameters
+    ----------
+    max_norm : float > 0, optional
+        Clip the gradient of all trainable parameters together to this Euclidean norm before each step
+        (Pascanu et al. 2013, algorithm 1).
+
+    Attributes
+    ----------
+    t : int
+        Number of steps taken.
+    state : dict of str to ndarray
+        One vector per name in ``slots``, laid out like the arena; empty before the first step.
+    """
+
+    name: ClassVar[str]
+    slots: ClassVar[tuple[str, ...]]
+    settings: ClassVar[tuple[str, ...]] = ("max_norm",)
+
+    def __init__(self, max_norm: float | None = None) -> None:
+        self.max_norm = (
+            None if max_norm is None else checks.number(type(self).__name__, "max_norm", max_norm, 0.0, above=True)
+        )
+        self.t = 0
+        self.state: dict[str, np.ndarray] = {}
+        self._arena: Arena | None = None
+
+    def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
+        """Run the kernel on the arena's spans; return the index of a bad gradient or -1."""
+        raise NotImplementedError(f"{type(self).__name__} must define update()")
+
+    def step(self, arena: Arena, learning_rate: float, l2_lambda: float = 0.0) -> None:
+        """Change the arena's values by one step along its gradients.
+
+        Parameters
+        ----------
+        arena : Arena
+        learning_rate : float
+        l2_lambda : float >= 0
+            ``l2_lambda * w`` is added to the gradient of every penalised parameter.
+
+        Raises
+        ------
+        NonFiniteError
+            If a gradient is NaN or infinite. No such gradient is ever applied; with ``max_norm`` nothing changes at
+            all, without it parameters that lie before the bad one in the arena may have taken the step.
+        """
+        largest = float(np.finfo(arena.dtype).max)
+        for name, value in (("learning_rate", learning_rate), ("l2_lambda", l2_lambda)):
+            if value > largest:
+                raise ConfigError(
+                    f"{type(self).__name__}.step({name})", f"a number that {arena.dtype} can hold", str(value)
+                )
+        self.allocate(arena)
+        scale = 1.0
+        gradients = arena.gradients
+        if self.max_norm is not None:
+            norm = arena.gradient_norm()
+            scale = self.max_norm / norm if norm > self.max_norm else 1.0
+        self.t += 1
+        bad = self.update(arena, learning_rate, l2_lambda, scale)
+        if bad >= 0:
+            self.t -= 1
+            raise NonFiniteError(
+                f"{type(self).__name__}.step()",
+                "gradients whose squares are finite",
+                f"{gradients[bad]} for a parameter of shape {arena.owner(bad).value.shape}",
+                "lower the learning rate, clip gradients with max_norm=, or look at the data",
+            )
+
+    def allocate(self, arena: Arena) -> None:
+        """Give every slot a vector as long as the arena; elements that are new are zero."""
+        if self._arena is not None and self._arena is not arena and self.state:
+            raise StateError(
+                f"{type(self).__name__}.step(arena)",
+                "the arena its state belongs to",
+                "another one",
+                "give every network an optimizer of its own",
+            )
+        self._arena = arena
+        for slot in self.slots:
+            old = self.state.get(slot)
+            if old is None or len(old) != len(arena):
+                self.state[slot] = np.zeros(len(arena), arena.dtype)
+                if old is not None:
+                    self.state[slot][: len(old)] = old
+
+    def reset(self) -> None:
+        """Forget all state and set ``t`` to 0."""
+        self.t = 0
+        self.state = {}
+
+    def config(self) -> dict[str, Any]:
+        """The settings that build this optimizer again: ``OPTIMIZERS[name](**config)``."""
+        return {name: getattr(self, name) for name in self.settings}

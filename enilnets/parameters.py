@@ -1,0 +1,235 @@
+"""Parameters and the arena: all trainable numbers of a model in one flat vector.
+
+Every Parameter is a pair of views into its Arena, one on the values and one on the gradients. One optimizer step is
+then one pass over one vector, and so are the gradient norm, copying, averaging and blending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from .errors import NonFiniteError, ShapeError
+from .ops.optim import find_non_finite, squared_norm
+
+__all__ = ["Arena", "Parameter"]
+
+#: Every parameter begins at a multiple of this many bytes, the width of a cache line and of the widest register.
+ALIGNMENT = 64
+
+
+def aligned_zeros(size: int, dtype: np.dtype) -> np.ndarray:
+    """Return a zero vector that begins at a multiple of ALIGNMENT."""
+    raw = np.zeros(size * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+class Parameter:
+    """One trainable array of a layer.
+
+    Parameters
+    ----------
+    value : ndarray
+        Initial values; the parameter keeps a copy until an arena takes it over.
+    penalised : bool, default False
+        Whether the L2 penalty applies (weights: yes; biases and normalisation: no).
+
+    Attributes
+    ----------
+    value, grad : ndarray
+        Values and gradients; views into the arena once there is one.
+    fresh : bool
+        Whether ``grad`` holds the gradient of the running step. A stale gradient counts as zero and is overwritten by
+        the next backward pass, so it never has to be cleared.
+    """
+
+    __slots__ = ("_frozen", "arena", "fresh", "grad", "penalised", "start", "value")
+
+    def __init__(self, value: np.ndarray, penalised: bool = False) -> None:
+        self.value = np.array(value, order="C")
+        self.grad = np.zeros_like(self.value)
+        self.penalised = penalised
+        self.fresh = False
+        self.arena: Arena | None = None
+        self.start = 0
+        self._frozen = False
+
+    @property
+    def frozen(self) -> bool:
+        """Whether optimizers leave this parameter alone."""
+        return self._frozen
+
+    @frozen.setter
+    def frozen(self, frozen: bool) -> None:
+        self._frozen = frozen
+        if self.arena is not None:
+            self.arena.forget_spans()
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.value.size
+
+    def room(self) -> np.ndarray | None:
+        """Where a backward pass may write this gradient directly: ``grad`` while it is stale, else None."""
+        return None if self.fresh else self.grad
+
+    def accumulate(self, gradient: np.ndarray) -> None:
+        """Add ``gradient`` (same shape) to ``grad``; a stale ``grad`` is replaced."""
+        if gradient is not self.grad:
+            if gradient.shape != self.grad.shape:
+                raise ShapeError(
+                    "Parameter.accumulate(gradient)", f"shape {self.grad.shape}", f"shape {gradient.shape}"
+                )
+            if self.fresh:
+                self.grad += gradient
+            else:
+                self.grad[...] = gradient
+        self.fresh = True
+
+
+class Arena:
+    """The flat vectors behind the parameters of one model.
+
+    Parameters
+    ----------
+    dtype : np.dtype
+        float32 or float64.
+    parameters : iterable of Parameter, optional
+        Parameters to take over, in this order.
+
+    Notes
+    -----
+    ``values`` and ``_gradients`` have the same layout; gaps between parameters (for alignment) stay zero. Parameters
+    are only ever appended, so what lies beside the arena (optimizer state) only has to grow.
+    """
+
+    def __init__(self, dtype: np.dtype, parameters: Iterable[Parameter] = ()) -> None:
+        self.dtype = np.dtype(dtype)
+        self.parameters: list[Parameter] = []
+        self._size = 0
+        self._values = aligned_zeros(0, self.dtype)
+        self._gradients = aligned_zeros(0, self.dtype)
+        self._spans: np.ndarray | None = None
+        for parameter in parameters:
+            self.add(parameter)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Arena:
+        # Copied piece by piece, the parameters would lose their place in the vector.
+        rebuild, parts = self.__reduce__()
+        twin = memo[id(self)] = rebuild(*parts)
+        memo.update((id(p), q) for p, q in zip(self.parameters, twin.parameters, strict=True))
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (
+            self.dtype,
+            [(p.value, p.grad if p.fresh else None, p.penalised, p.frozen) for p in self.parameters],
+        )
+
+    @property
+    def values(self) -> np.ndarray:
+        """All values, shape (len(arena),); a view: writing to it changes the model."""
+        return self._values[: self._size]
+
+    @property
+    def gradients(self) -> np.ndarray:
+        """All gradients, shape (len(arena),); stale ones are zero."""
+        for parameter in self.parameters:
+            if not parameter.fresh:
+                parameter.grad[...] = 0
+                parameter.fresh = True
+        return self._gradients[: self._size]
+
+    @property
+    def spans(self) -> np.ndarray:
+        """What optimizers may change: int64 rows (start, stop, penalised), frozen parameters left out."""
+        if self._spans is None:
+            rows: list[list[int]] = []
+            for p in self.parameters:
+                if p.frozen or not p.size:
+                    continue
+                if rows and rows[-1][2] == p.penalised and p.start - rows[-1][1] < ALIGNMENT // self.dtype.itemsize:
+                    rows[-1][1] = p.start + p.size
+                else:
+                    rows.append([p.start, p.start + p.size, int(p.penalised)])
+            self._spans = np.array(rows, np.int64).reshape(-1, 3)
+        return self._spans
+
+    def forget_spans(self) -> None:
+        """Recompute ``spans`` before the next step."""
+        self._spans = None
+
+    def add(self, parameter: Parameter) -> None:
+        """Take ``parameter`` over: its values move to the end of the vector and it becomes a view of them."""
+        unit = ALIGNMENT // self.dtype.itemsize
+        parameter.start = -(-self._size // unit) * unit
+        self._size = parameter.start + parameter.size
+        self.parameters.append(parameter)
+        parameter.arena = self
+        self.forget_spans()
+        if self._size > len(self._values):
+            self._grow(max(self._size, 2 * len(self._values)))
+        else:
+            self._point(parameter, parameter.value, parameter.grad)
+
+    def _grow(self, capacity: int) -> None:
+        # Doubling keeps the total cost of building a deep network linear in its size.
+        self._values = aligned_zeros(capacity, self.dtype)
+        self._gradients = aligned_zeros(capacity, self.dtype)
+        for parameter in self.parameters:
+            self._point(parameter, parameter.value, parameter.grad)
+
+    def _point(self, parameter: Parameter, value: np.ndarray, grad: np.ndarray) -> None:
+        place = slice(parameter.start, parameter.start + parameter.size)
+        parameter.value = self._values[place].reshape(value.shape)
+        parameter.grad = self._gradients[place].reshape(value.shape)
+        parameter.value[...] = value
+        parameter.grad[...] = grad
+
+    def zero_grad(self) -> None:
+        """Make every gradient stale: the next backward pass starts from zero."""
+        for parameter in self.parameters:
+            parameter.fresh = False
+
+    def gradient_norm(self) -> float:
+        """Euclidean norm of the gradients of all parameters that are not frozen.
+
+        Raises
+        ------
+        NonFiniteError
+            If a gradient is NaN or infinite, or so large that the sum of squares is.
+        """
+        gradients = self.gradients
+        norm = float(np.sqrt(sum(squared_norm(gradients[start:stop]) for start, stop, _ in self.spans.tolist())))
+        if not np.isfinite(norm):
+            index = find_non_finite(gradients)
+            got = f"element {index} = {gradients[index]}" if index >= 0 else "numbers whose squares overflow"
+            raise NonFiniteError("gradient norm", "finite gradients", got, "lower the learning rate or scale the data")
+        return norm
+
+    def scale_gradients(self, factor: float) -> None:
+        """Multiply every gradient by ``factor``."""
+        self.gradients[...] *= self.dtype.type(factor)
+
+    def owner(self, index: int) -> Parameter:
+        """Return the parameter that holds element ``index`` of the vector."""
+        return max((p for p in self.parameters if p.start <= index), key=lambda p: (p.start, p.size))
+
+
+def _rebuild(dtype: np.dtype, parts: list[tuple[np.ndarray, np.ndarray | None, bool, bool]]) -> Arena:
+    """Build an arena from value, gradient, penalised and frozen of every parameter."""
+    arena = Arena(dtype)
+    for value, grad, penalised, frozen in parts:
+        parameter = Parameter(value, penalised)
+        if grad is not None:
+            parameter.accumulate(grad)
+        parameter.frozen = frozen
+        arena.add(parameter)
+    return arena
