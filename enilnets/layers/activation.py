@@ -1,0 +1,49 @@
+"""Activation as a layer of its own, for where something stands between a linear map and its activation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..ops.activation import activation
+from .base import INFERENCE, Activated, ActivatedLayer, Mode
+
+__all__ = ["Activation"]
+
+
+class Activation(ActivatedLayer):
+    """Apply an activation function, such as the ReLU after a batch normalisation.
+
+    Parameters
+    ----------
+    activation : str, default "relu"
+        A key of ``ops.activation.ACTIVATIONS``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from enilnets.layers import Activation
+    >>> Activation("relu").forward(np.array([[-1.0, 2.0]]))[0].tolist()
+    [[0.0, 2.0]]
+    """
+
+    type = "activation"
+    settings = ("activation",)
+
+    def __init__(self, activation: str = "relu", *, dtype: Any = "float64", rng: Any = None) -> None:
+        super().__init__(dtype=dtype)
+        self.activation = activation
+
+    def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Activated]:
+        """See Layer; the input belongs to the layer before, so it is never overwritten."""
+        y, saved = activation(self.activation, x)
+        return y, Activated(None, x, self._activation, saved)
+
+    def linear_backward(self, dz: np.ndarray, saved: None, *, params: bool, inputs: bool) -> np.ndarray | None:
+        """See ActivatedLayer."""
+        return dz if inputs else None
+
+    def describe(self) -> str:
+        """See Layer."""
+        return self.activation

@@ -1,0 +1,147 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..ops.norm import BatchNormSaved, batchnorm, batchnorm_backward, batchnorm_inference
+from ..parameters import Parameter
+from .base import INFERENCE, Layer, Mode, Shape
+
+__all__ = ["BatchNorm"]
+
+
+class BatchNorm(Layer):
+    """Batch normalisation of (batch, features) or, per channel, of (batch, C, H, W).
+
+    Parameters
+    ----------
+    num_features : int >= 1
+        Features or channels.
+    epsilon : float >= 1e-30, default 1e-5
+        Added to the variance.
+    momentum : float in [0, 1], default 0.1
+        ``running = (1 - momentum) * running + momentum * batch``; the batch variance is the biased one.
+
+    Notes
+    -----
+    ``y = gamma (x - mean) / sqrt(var + epsilon) + beta`` (Ioffe & Szegedy 2015, algorithm 1), with the batch's
+    statistics in training and the running ones otherwise. A frozen layer uses the running statistics also in training
+    and leaves them as they are; so does a batch with a single value per channel, which has no spread to learn from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from enilnets.layers import BatchNorm, Mode
+    >>> layer = BatchNorm(2)
+    >>> y, saved = layer.forward(np.array([[1.0, 10.0], [3.0, 30.0]]), Mode(training=True))
+    >>> y.round(3).tolist(), layer["running_mean"].tolist()
+    ([[-1.0, -1.0], [1.0, 1.0]], [0.2, 2.0])
+    """
+
+    type = "batchnorm"
+    settings = ("num_features", "epsilon", "momentum")
+    adjustable = ("epsilon", "momentum")
+    takes_images = True
+
+    def __init__(
+        self,
+        num_features: int,
+        epsilon: float = 1e-5,
+        momentum: float = 0.1,
+        *,
+        dtype: Any = "float64",
+        rng: Any = None,
+    ) -> None:
+        super().__init__(dtype=dtype)
+        n = self.num_features = checks.size("BatchNorm", "num_features", num_features)
+        self.epsilon = epsilon
+        self.momentum = momentum
+        self.parameters["gamma"] = Parameter(np.ones(n, self.dtype))
+        self.parameters["beta"] = Parameter(np.zeros(n, self.dtype))
+        self.buffers["running_mean"] = np.zeros(n, self.dtype)
+        self.buffers["running_var"] = np.ones(n, self.dtype)
+
+    @property
+    def epsilon(self) -> float:
+        """Added to the variance."""
+        return self._epsilon
+
+    @epsilon.setter
+    def epsilon(self, epsilon: float) -> None:
+        self._epsilon = checks.number("BatchNorm", "epsilon", epsilon, 1e-30)
+
+    @property
+    def momentum(self) -> float:
+        """Weight of the newest batch in the running statistics."""
+        return self._momentum
+
+    @momentum.setter
+    def momentum(self, momentum: float) -> None:
+        self._momentum = checks.fraction("BatchNorm", "momentum", momentum)
+
+    @classmethod
+    def shapes(cls, config: dict[str, Any]) -> dict[str, Shape]:
+        """See Layer."""
+        return dict.fromkeys(("gamma", "beta", "running_mean", "running_var"), (config["num_features"],))
+
+    @property
+    def name(self) -> str:
+        """See Layer."""
+        return f"BatchNorm({self.num_features})"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """See Layer."""
+        if len(shape) not in (1, 3) or shape[0] != self.num_features:
+            n = self.num_features
+            raise self.shape_error(f"(batch, {n}) or (batch, {n}, height, width)", shape)
+        return shape
+
+    def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, BatchNormSaved]:
+        """See Layer."""
+        gamma, beta = self.parameters["gamma"].value, self.parameters["beta"].value
+        mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+        if not mode.training or self.frozen or x.size == self.num_features:
+            return batchnorm_inference(x, mean, var, gamma, beta, self.epsilon)
+        y, saved = batchnorm(x, gamma, beta, self.epsilon)
+        for running, batch in ((mean, saved.mean), (var, saved.var)):
+            running *= 1 - self.momentum
+            running += self.momentum * batch
+        return y, saved
+
+    def backward_delta(
+        self, dz: np.ndarray, saved: BatchNormSaved, *, params: bool = True, inputs: bool = True
+    ) -> np.ndarray | None:
+        """See Layer."""
+        dx, dgamma, dbeta = batchnorm_backward(
+            dz,
+            saved,
+            params=params and not self.frozen,
+            inputs=inputs,
+            dgamma=self.room("gamma"),
+            dbeta=self.room("beta"),
+        )
+        self.accumulate(gamma=dgamma, beta=dbeta)
+        return dx
+
+    @property
+    def needs_training_pass(self) -> bool:
+        """See Layer."""
+        return not self.frozen
+
+    def norm_cache(self, saved: BatchNormSaved) -> tuple | None:
+        """See Layer; None unless batch statistics were used."""
+        if not saved.training:
+            return None
+        axes = (0,) if saved.x.ndim == 2 else (0, 2, 3)
+        wide = (1, -1) if saved.x.ndim == 2 else (1, -1, 1, 1)
+        mean, var, gamma = (a.reshape(wide) for a in (saved.mean, saved.var, saved.gamma))
+        x_norm = (saved.x - mean) / np.sqrt(var + saved.eps)
+        return saved.x, x_norm, mean, var, gamma, saved.eps, axes
+
+    def describe(self) -> str:
+        """See Layer."""
+        return f"Features: {self.num_features:6d} Params: {self.n_parameters}"
