@@ -1,0 +1,209 @@
+"""The full training state of a network as named arrays and plain settings, and back.
+
+This one mechanism serves model files, copies and pickling, so they cannot drift apart. Reading it back resolves names
+in closed tables only (LAYERS, OPTIMIZERS, BIT_GENERATORS) and compares the arrays with what the settings promise
+before anything of that size is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..errors import EnilnetsError, ModelFormatError, StateError
+from ..layers import LAYERS, Layer
+from ..optim import OPTIMIZERS, Optimizer
+from ..parameters import Arena
+
+__all__ = ["VERSION", "TrainingState", "from_parts", "to_parts"]
+
+#: Raised with every change that older readers would misunderstand.
+VERSION = 1
+
+#: The random generators whose state can be kept.
+BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+
+
+@dataclass
+class TrainingState:
+    """Everything that training changes or depends on."""
+
+    layers: list[Layer]
+    arena: Arena
+    optimizer: Optimizer
+    learning_rate: float
+    l2_lambda: float
+    momentum: float
+    dtype: np.dtype
+    training: bool
+    rng: np.random.Generator
+
+
+def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return ``state`` as JSON-ready settings and named copies of all arrays."""
+    _check_known(state)
+    arrays: dict[str, np.ndarray] = {}
+    layers = []
+    if state.optimizer.state:
+        state.optimizer.allocate(state.arena)  # a layer may have been added since the last step
+    for i, layer in enumerate(state.layers):
+        layers.append({"type": layer.type, "settings": layer.config(), "frozen": layer.frozen})
+        arrays.update({f"layers.{i}.{name}": array.copy() for name, array in layer.arrays().items()})
+        for slot, vector in state.optimizer.state.items():
+            for name, p in layer.parameters.items():
+                arrays[f"optimizer.{slot}.{i}.{name}"] = (
+                    vector[p.start : p.start + p.size].reshape(p.value.shape).copy()
+                )
+    optimizer = state.optimizer
+    config = {
+        "version": VERSION,
+        "layers": layers,
+        "optimizer": {
+            "name": optimizer.name,
+            "settings": optimizer.config(),
+            "t": optimizer.t,
+            "slots": sorted(optimizer.state),
+        },
+        "learning_rate": state.learning_rate,
+        "l2_lambda": state.l2_lambda,
+        "momentum": state.momentum,
+        "dtype": state.dtype.name,
+        "training": state.training,
+        "rng": _plain(state.rng.bit_generator.state),
+    }
+    return config, arrays
+
+
+def _check_known(state: TrainingState) -> None:
+    """Refuse what ``from_parts`` could not build again, while the message can still say what it is."""
+    way_out = "enter the class in the table, or keep the arrays with enilnets.storage.safetensors.save"
+    for i, layer in enumerate(state.layers):
+        if LAYERS.get(layer.type) is not type(layer):
+            raise StateError(f"saving or copying layer {i}", "a class in layers.LAYERS", type(layer).__name__, way_out)
+    if OPTIMIZERS.get(state.optimizer.name) is not type(state.optimizer):
+        got = type(state.optimizer).__name__
+        raise StateError("saving or copying the optimizer", "a class in optim.OPTIMIZERS", got, way_out)
+    if type(state.rng.bit_generator).__name__ not in BIT_GENERATORS:
+        got = type(state.rng.bit_generator).__name__
+        raise StateError("saving or copying the random state", f"one of {', '.join(BIT_GENERATORS)}", got)
+
+
+def from_parts(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) -> TrainingState:
+    """Build the state that ``to_parts`` took apart.
+
+    Raises
+    ------
+    ModelFormatError
+        If anything is missing, superfluous, of the wrong type or shape, or of an unknown version or name.
+    """
+    try:
+        return _build(config, arrays, where)
+    except ModelFormatError:
+        raise
+    except (EnilnetsError, KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError) as error:
+        raise ModelFormatError(
+            where, "the settings of a network", f"{type(error).__name__}: {error}", "the file was damaged or edited"
+        ) from error
+
+
+def _build(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) -> TrainingState:
+    if config["version"] != VERSION:
+        raise ModelFormatError(
+            where,
+            f"model version {VERSION}",
+            repr(config["version"]),
+            "update enilnets to read files of newer versions",
+        )
+    dtype = checks.real_dtype(where, config["dtype"])
+    remaining = dict(arrays)
+
+    def take(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        array = remaining.pop(name, None)
+        if array is None or array.shape != shape or array.dtype != dtype:
+            got = "nothing" if array is None else f"{array.dtype} {array.shape}"
+            raise ModelFormatError(
+                where, f"{dtype} array {name!r} of shape {shape}", got, "the file was damaged or edited"
+            )
+        return array
+
+    layers: list[Layer] = []
+    arena = Arena(dtype)
+    for i, entry in enumerate(config["layers"]):
+        kind = LAYERS[checks.choice(where, f"layers.{i}.type", entry["type"], LAYERS)]
+        settings = _object(where, entry["settings"])
+        if set(settings) != set(kind.settings):
+            raise ModelFormatError(where, f"settings {sorted(kind.settings)} of layer {i}", str(sorted(settings)))
+        values = {name: take(f"layers.{i}.{name}", shape) for name, shape in kind.shapes(settings).items()}
+        layer = kind.blank(settings, dtype)
+        for name, value in values.items():
+            layer[name] = value
+        layer.frozen = checks.flag(where, f"layers.{i}.frozen", entry["frozen"])
+        for parameter in layer.parameters.values():
+            arena.add(parameter)
+        layers.append(layer)
+
+    entry = config["optimizer"]
+    rule = OPTIMIZERS[checks.choice(where, "optimizer.name", entry["name"], OPTIMIZERS)]
+    optimizer = rule(**_object(where, entry["settings"]))
+    optimizer.t = checks.integer(where, "optimizer.t", entry["t"], 0)
+    if entry["slots"]:
+        if entry["slots"] != sorted(rule.slots):
+            raise ModelFormatError(where, f"optimizer slots {sorted(rule.slots)}", repr(entry["slots"]))
+        optimizer.allocate(arena)
+        for slot, vector in optimizer.state.items():
+            for i, layer in enumerate(layers):
+                for name, p in layer.parameters.items():
+                    vector[p.start : p.start + p.size] = take(f"optimizer.{slot}.{i}.{name}", p.value.shape).ravel()
+    if remaining:
+        raise ModelFormatError(
+            where, "no further arrays", ", ".join(sorted(remaining)[:3]), "the file was damaged or edited"
+        )
+    return TrainingState(
+        layers=layers,
+        arena=arena,
+        optimizer=optimizer,
+        learning_rate=checks.number(where, "learning_rate", config["learning_rate"], 0.0),
+        l2_lambda=checks.number(where, "l2_lambda", config["l2_lambda"], 0.0),
+        momentum=checks.fraction(where, "momentum", config["momentum"]),
+        dtype=dtype,
+        training=checks.flag(where, "training", config["training"]),
+        rng=_generator(where, config["rng"]),
+    )
+
+
+def _object(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ModelFormatError(where, "settings by name", repr(value))
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Turn the arrays inside a random generator's state into lists."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [int(entry) for entry in value] if isinstance(value, np.ndarray) else value
+
+
+def _generator(where: str, state: dict[str, Any]) -> np.random.Generator:
+    name = checks.choice(where, "rng", state["bit_generator"], BIT_GENERATORS)
+    bit_generator = getattr(np.random, name)(0)
+    template = bit_generator.state
+    bit_generator.state = _like(where, template, state)
+    return np.random.Generator(bit_generator)
+
+
+def _like(where: str, template: Any, value: Any) -> Any:
+    """Return ``value`` with the keys, lengths and array types of ``template``."""
+    if isinstance(template, dict):
+        if not isinstance(value, dict) or set(value) != set(template):
+            raise ModelFormatError(where, f"a random state with {sorted(template)}", repr(value)[:80])
+        return {key: _like(where, template[key], value[key]) for key in template}
+    if isinstance(template, np.ndarray):
+        array = np.array([checks.integer(where, "rng", entry, 0) for entry in value], template.dtype)
+        if array.shape != template.shape:
+            raise ModelFormatError(where, f"{template.size} numbers of random state", str(array.size))
+        return array
+    return value if isinstance(template, str) else checks.integer(where, "rng", value, 0)
