@@ -1,0 +1,658 @@
+"""NeuralNet: the documented verbs, a facade over layers, optimizers, training and storage. It holds no mathematics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from . import checks, losses
+from .errors import ConfigError, DataError, ShapeError, StateError
+from .layers import Activation, AvgPool2D, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Mode
+from .layers.sequential import Passed
+from .network import Network
+from .ops.array import as_data
+from .training.fit import Scheduler, fit, loss_gradient
+from .training.history import History
+from .training.metrics import accuracy
+
+__all__ = ["NeuralNet"]
+
+
+class NeuralNet(Network):
+    """A network: a chain of layers with an optimizer.
+
+    Parameters
+    ----------
+    learning_rate : float >= 0, default 0.001
+    optimizer : str or Optimizer, default "adam"
+        A key of ``optim.OPTIMIZERS`` (any case), or an Optimizer with settings of its own.
+    l2_lambda : float >= 0, default 0.01
+        L2 penalty: ``l2_lambda * w`` is added to the gradient of all weights, but not of biases and normalisation.
+    momentum : float in [0, 1], default 0.9
+        For ``optimizer="sgd"``.
+    dtype : {"float64", "float32"}, default "float64"
+        Of all parameters and arithmetic; inputs are cast to it once. float32 is faster and half the size.
+    rng : None, int, SeedSequence or Generator
+        Source of all randomness: initial weights, shuffling, dropout. The same seed gives the same bits.
+
+    Attributes
+    ----------
+    layers : list of Layer
+        Change a layer through ``layer["weights"] = ...``; add one with an ``add_`` method. Views that were taken from a
+        layer before another one is added may point to memory that is no longer used.
+    optimizer : Optimizer
+    arena : Arena
+        All parameters and gradients as flat vectors.
+    dtype, rng
+        As given.
+    outputs : list of ndarray
+        After ``Forward``: the input, then the output of every layer. They are kept, not copied: do not write into the
+        input or an output before ``Backward``.
+    pre_activations : list of ndarray or None
+        After ``Forward``: aligned with ``outputs``; None where there is no activation.
+    batchnorm_cache : list of tuple or None
+        After ``Forward(training=True)``: ``(x, x_norm, mean, var, gamma, epsilon, axes)`` per batch-norm layer.
+    deltas : list of ndarray
+        After ``Backward``: gradient of the loss before each layer's activation.
+    opt_state : list of dict
+        Views of the optimizer's state per layer; empty before the first update.
+    t : int
+        Number of updates.
+    training : bool
+        False after ``eval()``, which forces inference behaviour even under ``Forward(training=True)``.
+
+    Notes
+    -----
+    One thread may train a network; any number may call ``predict`` at the same time, which keeps nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from enilnets import NeuralNet
+    >>> x = np.random.default_rng(0).normal(size=(200, 2))
+    >>> y = (x[:, 0] > x[:, 1]).astype(int)
+    >>> net = NeuralNet(learning_rate=0.05, l2_lambda=0.0, rng=0)
+    >>> history = net.add_dense(2, 16).add_dense(16, 2, activation="softmax").Train(x, y, epochs=20, verbose=0)
+    >>> history["accuracy"][-1] > 0.95
+    True
+    """
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._forget_pass()
+
+    def _forget_pass(self) -> None:
+        self._passed: Passed | None = None
+        self._deltas: list[np.ndarray | None] = []
+        self._asked_training = False
+
+    # Settings
+
+    @property
+    def optimizer_type(self) -> str:
+        """Name of the optimizer; setting it starts that optimizer afresh."""
+        return self.optimizer.name
+
+    @optimizer_type.setter
+    def optimizer_type(self, name: str) -> None:
+        self.optimizer = name
+
+    def set_lr(self, lr: float) -> None:
+        """Set the learning rate."""
+        self.learning_rate = lr
+
+    def get_lr(self) -> float:
+        """Return the learning rate."""
+        return self.learning_rate
+
+    def train(self) -> NeuralNet:
+        """Lift ``eval()``; returns self."""
+        self.training = True
+        return self
+
+    def eval(self) -> NeuralNet:
+        """Force inference behaviour of batch norm and dropout, also under ``training=True``; returns self."""
+        self.training = False
+        return self
+
+    # Building
+
+    def add_dense(
+        self,
+        n_in: int,
+        n_out: int,
+        activation: str = "relu",
+        init_method: str = "xavier_uniform",
+        use_bias: bool = True,
+    ) -> NeuralNet:
+        """Append a Dense layer; see ``layers.Dense``."""
+        return self.add(Dense(n_in, n_out, activation, init_method, use_bias, dtype=self.dtype, rng=self.rng))
+
+    def add_conv2d(
+        self,
+        in_ch: int,
+        out_ch: int,
+        k: int,
+        activation: str = "relu",
+        init_method: str = "he_normal",
+        stride: int = 1,
+        padding: int | str = 0,
+    ) -> NeuralNet:
+        """Append a 2-D convolution; see ``layers.Conv2D``."""
+        return self.add(
+            Conv2D(in_ch, out_ch, k, activation, init_method, stride, padding, dtype=self.dtype, rng=self.rng)
+        )
+
+    def add_flatten(self) -> NeuralNet:
+        """Append a layer that reshapes each sample to one axis."""
+        return self.add(Flatten(dtype=self.dtype))
+
+    def add_maxpool2d(self, pool_size: int = 2) -> NeuralNet:
+        """Append max pooling; see ``layers.MaxPool2D``."""
+        return self.add(MaxPool2D(pool_size, dtype=self.dtype))
+
+    def add_avgpool2d(self, pool_size: int = 2) -> NeuralNet:
+        """Append average pooling; see ``layers.AvgPool2D``."""
+        return self.add(AvgPool2D(pool_size, dtype=self.dtype))
+
+    def add_batchnorm(self, num_features: int, epsilon: float = 1e-5, momentum: float = 0.1) -> NeuralNet:
+        """Append batch normalisation; see ``layers.BatchNorm``."""
+        return self.add(BatchNorm(num_features, epsilon, momentum, dtype=self.dtype))
+
+    def add_dropout(self, rate: float = 0.5) -> NeuralNet:
+        """Append dropout; see ``layers.Dropout``."""
+        return self.add(Dropout(rate, dtype=self.dtype))
+
+    def add_activation(self, activation: str = "relu") -> NeuralNet:
+        """Append an activation of its own, such as the ReLU after a batch normalisation."""
+        return self.add(Activation(activation, dtype=self.dtype))
+
+    # Data at the edge
+
+    def _inputs(self, where: str, inputs: Any, name: str = "inputs", *, batch: bool = False) -> np.ndarray:
+        """Cast ``inputs`` to a batch the layers can take; with ``batch`` a single sample is refused."""
+        x = as_data(where, name, inputs, self.dtype)
+        images = self.chain.takes_images
+        if not batch and (x.ndim == 1 or (x.ndim == 3 and images)):
+            x = x[None]
+        if x.ndim < 2:
+            raise ShapeError(f"{where}({name})", "an array (samples, features, ...)", f"shape {x.shape}")
+        try:
+            self._output_shape(x.shape[1:])
+        except ShapeError as error:
+            layer, *rest = error.args
+            raise ShapeError(f"{where}({name}) at {layer}", *rest) from None
+        return x
+
+    def _pairs(self, where: str, x: Any, y: Any, loss: str, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+        """Cast inputs and targets of the same, positive number of samples."""
+        xs = self._inputs(where, x, names[0], batch=True)
+        output_shape = self._output_shape(xs.shape[1:])
+        if not xs.size or not math.prod(output_shape):
+            raise DataError(f"{where}({names[0]})", "at least one sample with outputs", f"shape {xs.shape}")
+        try:
+            n_targets = len(y)
+        except TypeError:  # a number, None, an array without axes
+            raise ShapeError(f"{where}({names[1]})", f"{len(xs)} targets", repr(y)) from None
+        if n_targets != len(xs):
+            raise ShapeError(f"{where}({names[1]})", f"{len(xs)} targets, one per sample of {names[0]}", str(n_targets))
+        return xs, losses.as_target(where, (len(xs), *output_shape), y, self.dtype, loss, names[1])
+
+    def _loss_name(self, where: str, loss_function: str | None, options: dict[str, Any]) -> str:
+        if loss_function is None:
+            loss_function = "cross_entropy" if self.head == "softmax" else "mse"
+        losses.check_options(where, loss_function, options)
+        return loss_function
+
+    # Forward and backward
+
+    def Forward(self, inputs: Any, training: bool = False, dropout_rate: float = 0.0) -> np.ndarray:
+        """Run the layers and keep ``outputs``, ``pre_activations`` and the norm caches.
+
+        Parameters
+        ----------
+        inputs : array_like
+            A batch, or one sample: (features,), or (channels, height, width) before convolutions. Lists, integers and
+            booleans are cast to the network's dtype.
+        training : bool, default False
+            Batch statistics and dropout on (unless ``eval()`` was called).
+        dropout_rate : float in [0, 1), default 0.0
+            In training, a rate above 0 takes the place of every dropout layer's own for this pass.
+
+        Returns
+        -------
+        output : ndarray (batch, ...)
+
+        Raises
+        ------
+        ShapeError, DTypeError, DataError
+            If the input does not fit the first layer, is not numeric, or holds NaN or infinity.
+        """
+        rate = checks.fraction("Forward", "dropout_rate", dropout_rate, one=False)
+        x = self._inputs("Forward", inputs)
+        return self._run(x, checks.flag("Forward", "training", training), rate or None)
+
+    def _run(self, x: np.ndarray, training: bool, dropout_rate: float | None = None) -> np.ndarray:
+        """Forward pass whose context becomes the one that the documented caches show."""
+        mode = Mode(training and self.training, self.rng, keep_z=True, dropout_rate=dropout_rate)
+        y, self._passed = self.chain.forward(x, mode)
+        self._asked_training = training
+        for layer, saved in zip(self.layers, self._passed.saved, strict=True):
+            layer.recent = layer.documented_cache(saved)
+        self._deltas = []
+        return y
+
+    def predict(self, inputs: Any, training: bool = False, dropout_rate: float = 0.0) -> np.ndarray:
+        """Return ``Forward(inputs)`` without keeping anything, so that threads may share the network.
+
+        With ``training=True`` it is ``Forward`` itself.
+        """
+        checks.fraction("predict", "dropout_rate", dropout_rate, one=False)
+        if checks.flag("predict", "training", training):
+            return self.Forward(inputs, training, dropout_rate)
+        x = self._inputs("predict", inputs)
+        y = self.chain.infer(x)
+        return y.copy() if np.may_share_memory(x, y) else y
+
+    def Backward(
+        self,
+        targets: Any = None,
+        output_delta: Any = None,
+        *,
+        output_gradient: Any = None,
+        loss_function: str | None = None,
+        **loss_kwargs: Any,
+    ) -> None:
+        """Propagate gradients back through the last ``Forward(training=True)``; fills ``deltas``.
+
+        Exactly one of ``targets``, ``output_delta`` and ``output_gradient`` is given.
+
+        Parameters
+        ----------
+        targets : array_like
+            Without ``loss_function``: the documented rule, delta = (output - targets) / batch after a softmax and
+            (output - targets) f'(z) / batch otherwise. With it: the exact gradient of that loss (mean reduction).
+        output_delta : array_like
+            Gradient at the pre-activation of the last layer.
+        output_gradient : array_like
+            Gradient at the output.
+        loss_function : str, optional
+            A key of ``losses.LOSSES``; further arguments of the loss follow by name.
+
+        Raises
+        ------
+        StateError
+            Without a forward pass, or without a training one where batch norm needs it.
+        ConfigError
+            For ``loss_function`` or its arguments where they would say nothing.
+        """
+        passed = self._last_pass()
+        given = [
+            name
+            for name, value in (
+                ("targets", targets),
+                ("output_delta", output_delta),
+                ("output_gradient", output_gradient),
+            )
+            if value is not None
+        ]
+        if len(given) != 1:
+            raise StateError(
+                "Backward", "one of targets, output_delta and output_gradient", " and ".join(given) or "none"
+            )
+        idle = sorted(loss_kwargs) if loss_function is None else [] if targets is not None else ["loss_function"]
+        if idle:
+            raise ConfigError("Backward", "no loss arguments without both targets and loss_function", ", ".join(idle))
+        output = passed.outputs[-1]
+        if targets is not None:
+            gradient, at_pre_activation = self._target_gradient(output, targets, loss_function, loss_kwargs)
+        else:
+            name, value = given[0], output_delta if output_gradient is None else output_gradient
+            gradient = as_data("Backward", name, value, self.dtype)
+            if gradient.ndim == 1 and gradient.size == output.size:
+                gradient = gradient.reshape(output.shape)
+            if gradient.shape != output.shape:
+                raise ShapeError(f"Backward({name})", f"shape {output.shape}", f"shape {gradient.shape}")
+            at_pre_activation = output_delta is not None
+        self._propagate(gradient, at_pre_activation)
+
+    def _target_gradient(
+        self, output: np.ndarray, targets: Any, loss_function: str | None, loss_kwargs: dict[str, Any]
+    ) -> tuple[np.ndarray, bool]:
+        loss = self._loss_name("Backward", loss_function, loss_kwargs)
+        y = losses.as_target("Backward", output.shape, targets, self.dtype, loss, "targets")
+        if loss_function is None:
+            return (output - y) / self.dtype.type(len(output)), self.head == "softmax"
+        return loss_gradient(self.head, output, y, loss, loss_kwargs)[1:]
+
+    def _last_pass(self) -> Passed:
+        self._check_layers()
+        if self._passed is None:
+            raise StateError(
+                "Backward", "a forward pass to go back through", "none", "call Forward(x, training=True) first"
+            )
+        if not self._asked_training and any(layer.needs_training_pass for layer in self.layers):
+            raise StateError(
+                "Backward",
+                "the batch statistics of a training pass",
+                "none: BatchNorm cache is None. Ensure Forward(training=True) was called before Backward.",
+            )
+        return self._passed
+
+    def _propagate(self, gradient: np.ndarray, at_pre_activation: bool) -> None:
+        self.arena.zero_grad()
+        _, self._deltas = self.chain.backward_deltas(
+            gradient, self._last_pass(), at_pre_activation=at_pre_activation, all_deltas=True
+        )
+
+    def update(self) -> None:
+        """One optimizer step along the gradients of the last ``Backward``.
+
+        Raises
+        ------
+        StateError
+            Before the first ``Backward``.
+        NonFiniteError
+            If a gradient is NaN or infinite; see ``Optimizer.step``.
+        """
+        if not self._deltas:
+            raise StateError("update", "gradients", "none", "call Backward(...) first")
+        self.optimizer.step(self.arena, self._learning_rate, self._l2_lambda)
+
+    def ComputeLoss(
+        self, output: Any, target: Any, function: str = "mse", reduction: str = "mean", **kwargs: Any
+    ) -> float | np.ndarray:
+        """Return the loss of ``output`` against ``target``.
+
+        Parameters
+        ----------
+        output, target : array_like
+            Same shape; integer class labels are accepted where one-hot ones are.
+        function : str, default "mse"
+            A key of ``losses.LOSSES``.
+        reduction : {"mean", "sum", "none"}
+        **kwargs
+            Further arguments of the loss.
+
+        Returns
+        -------
+        float, or an ndarray for ``reduction="none"``
+        """
+        losses.check_options("ComputeLoss", function, kwargs)
+        checks.choice("ComputeLoss", "reduction", reduction, losses.REDUCTIONS)
+        out = as_data("ComputeLoss", "output", output, self.dtype)
+        tgt = losses.as_target("ComputeLoss", out.shape, target, self.dtype, function)
+        return losses.evaluate(function, out, tgt, reduction, **kwargs)
+
+    def clip_gradients(self, max_norm: float) -> float:
+        """Scale all gradients so that their common Euclidean norm is at most ``max_norm``.
+
+        Call it between ``Backward`` and ``update``. The norm is that of the parameter gradients, which is what the
+        optimizer uses, not of the deltas. A ``max_norm`` of 0 or less does nothing.
+
+        Returns
+        -------
+        norm : float
+            Before clipping.
+        """
+        if max_norm != math.inf:  # which is how to read the norm
+            max_norm = checks.number("clip_gradients", "max_norm", max_norm)
+        norm = self.arena.gradient_norm()
+        if 0 < max_norm < norm:
+            self.arena.scale_gradients(max_norm / norm)
+        return norm
+
+    # Training
+
+    def TrainBatch(
+        self, xs: Any, ys: Any, loss_function: str | None = None, **loss_kwargs: Any
+    ) -> tuple[float, np.ndarray]:
+        """One step on one batch: ``Forward``, loss, ``Backward``, ``update``.
+
+        Parameters
+        ----------
+        xs, ys : array_like
+            Inputs and targets; integer class labels are accepted where one-hot ones are.
+        loss_function : str, optional
+            Default: cross-entropy after a softmax, else mean squared error.
+
+        Returns
+        -------
+        loss : float
+            Before the update.
+        output : ndarray
+
+        Raises
+        ------
+        NonFiniteError
+            If the loss or a gradient is NaN or infinite; no such gradient is applied.
+        """
+        loss = self._loss_name("TrainBatch", loss_function, loss_kwargs)
+        x, y = self._pairs("TrainBatch", xs, ys, loss, ("xs", "ys"))
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows ends in a NonFiniteError
+            output = self._run(x, True)
+            value, gradient, at_pre_activation = loss_gradient(self.head, output, y, loss, loss_kwargs)
+            self._propagate(gradient, at_pre_activation)
+            self.update()
+        return value, output
+
+    def Train(
+        self,
+        X_train: Any,
+        Y_train: Any,
+        epochs: int = 10,
+        batch_size: int = 32,
+        X_val: Any = None,
+        Y_val: Any = None,
+        loss_function: str | None = None,
+        verbose: bool | int = True,
+        scheduler: Scheduler | None = None,
+        *,
+        initial_epoch: int = 0,
+        **loss_kwargs: Any,
+    ) -> History:
+        """Train for ``epochs`` passes over the data, shuffled each time from the network's ``rng``.
+
+        Parameters
+        ----------
+        X_train : array_like (samples, ...)
+        Y_train : array_like
+            Same length: targets in the output's shape, or integer class labels where one-hot ones are expected.
+        epochs, batch_size : int >= 1
+            The last batch of an epoch may be smaller.
+        X_val, Y_val : array_like, optional
+            Validation data, evaluated after each epoch in inference mode.
+        loss_function : str, optional
+            Default: cross-entropy after a softmax, else mean squared error. What is reported is what is minimised.
+        verbose : bool or int, default True
+            A bar per epoch in terminals that have tqdm, otherwise a line per epoch; silent at 0.
+        scheduler : LRScheduler, optional
+            Its ``step(epoch)`` gives the learning rate of each epoch.
+        initial_epoch : int >= 0, default 0
+            Number of the first epoch when a run is continued, so that schedules go on where they stopped.
+        **loss_kwargs
+            Further arguments of the loss.
+
+        Returns
+        -------
+        History
+            A dict of lists ``loss, accuracy, val_loss, val_accuracy, lr`` that can ``plot()``. After Ctrl-C it holds
+            the finished epochs and ``history.stopped == "interrupt"``; the network keeps all finished steps.
+        """
+        epochs = checks.integer("Train", "epochs", epochs, 1)
+        batch_size = checks.integer("Train", "batch_size", batch_size, 1)
+        initial_epoch = checks.integer("Train", "initial_epoch", initial_epoch, 0)
+        loss = self._loss_name("Train", loss_function, loss_kwargs)
+        x, y = self._pairs("Train", X_train, Y_train, loss, ("X_train", "Y_train"))
+        if (X_val is None) != (Y_val is None):
+            raise DataError("Train", "X_val and Y_val together", "only one of them")
+        validation = None if X_val is None else self._pairs("Train", X_val, Y_val, loss, ("X_val", "Y_val"))
+        if scheduler is not None and not callable(getattr(scheduler, "step", None)):
+            raise ConfigError(
+                "Train(scheduler)", "an object with a step(epoch) method", repr(scheduler), "use LRScheduler"
+            )
+        self._forget_pass()
+        return fit(
+            self,
+            x,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            loss=loss,
+            options=loss_kwargs,
+            validation=validation,
+            scheduler=scheduler,
+            verbose=verbose,
+            initial_epoch=initial_epoch,
+        )
+
+    def compute_accuracy(self, predictions: Any, targets: Any) -> float:
+        """Return the fraction of right classes; see ``training.accuracy``."""
+        return accuracy(predictions, targets)
+
+    # The documented caches, read from the last pass
+
+    @property
+    def outputs(self) -> list[np.ndarray]:
+        """The last input, then the output of every layer."""
+        return [] if self._passed is None else self._passed.outputs
+
+    @property
+    def pre_activations(self) -> list[np.ndarray | None]:
+        """Pre-activations of the last pass, aligned with ``outputs``."""
+        if self._passed is None:
+            return []
+        return [
+            None,
+            *(layer.pre_activation(saved) for layer, saved in zip(self.layers, self._passed.saved, strict=True)),
+        ]
+
+    @property
+    def batchnorm_cache(self) -> list[tuple | None]:
+        """Per layer ``(x, x_norm, mean, var, gamma, epsilon, axes)`` after a training pass, or None."""
+        return self._norm_cache("batchnorm")
+
+    @property
+    def layernorm_cache(self) -> list[tuple | None]:
+        """Per layer the cache of a layer normalisation, or None."""
+        return self._norm_cache("layernorm")
+
+    def _norm_cache(self, kind: str) -> list[tuple | None]:
+        saved = [None] * len(self.layers) if self._passed is None else self._passed.saved
+        return [
+            layer.norm_cache(entry) if layer.type == kind and entry is not None else None
+            for layer, entry in zip(self.layers, saved, strict=True)
+        ]
+
+    @property
+    def deltas(self) -> list[np.ndarray | None]:
+        """Gradient of the loss before each layer's activation, after ``Backward``."""
+        return self._deltas
+
+    @property
+    def opt_state(self) -> list[dict[str, np.ndarray]]:
+        """Optimizer state per layer, as views named ``<slot>_<parameter>``; setting it to ``[]`` forgets the state."""
+        vectors = self.optimizer.state
+        if not vectors:
+            return []
+        return [
+            {
+                f"{slot}_{name}": vector[p.start : p.start + p.size].reshape(p.value.shape)
+                for slot, vector in vectors.items()
+                for name, p in layer.parameters.items()
+                if p.start + p.size <= len(vector)
+            }
+            for layer in self.layers
+        ]
+
+    @opt_state.setter
+    def opt_state(self, state: list[dict[str, np.ndarray]]) -> None:
+        if state:
+            raise StateError("opt_state", "[] to forget the state", "values", "write into the views instead")
+        self.optimizer.state = {}
+
+    @property
+    def t(self) -> int:
+        """Number of updates, which Adam's bias correction depends on."""
+        return self.optimizer.t
+
+    @t.setter
+    def t(self, t: int) -> None:
+        self.optimizer.t = checks.integer("NeuralNet", "t", t, 0)
+
+    # Utilities
+
+    def freeze(self, layer_idx: int | None = None) -> None:
+        """Leave all layers, or the one of that index, as they are in training (running statistics included)."""
+        self._set_frozen("freeze", layer_idx, True)
+
+    def unfreeze(self, layer_idx: int | None = None) -> None:
+        """Undo ``freeze`` for all layers, or the one of that index."""
+        self._set_frozen("unfreeze", layer_idx, False)
+
+    def _set_frozen(self, where: str, layer_idx: int | None, frozen: bool) -> None:
+        if layer_idx is not None:
+            layer_idx = checks.integer(where, "layer_idx", layer_idx, -len(self.layers))
+            if layer_idx >= len(self.layers):
+                raise StateError(f"{where}(layer_idx)", f"an index below {len(self.layers)}", str(layer_idx))
+        for layer in self.layers if layer_idx is None else [self.layers[layer_idx]]:
+            layer.frozen = frozen
+
+    def get_weights(self) -> list[dict[str, np.ndarray]]:
+        """Return copies of all parameters and buffers (running statistics included), one dict per layer."""
+        return [{name: array.copy() for name, array in layer.arrays().items()} for layer in self.layers]
+
+    def set_weights(self, weights: list[dict[str, Any]]) -> None:
+        """Copy in what ``get_weights`` returned; entries may be missing, shapes must fit. All or nothing."""
+        if not isinstance(weights, (list, tuple)) or len(weights) != len(self.layers):
+            got = f"{len(weights)}" if isinstance(weights, (list, tuple)) else type(weights).__name__
+            raise ShapeError("set_weights(weights)", f"a list of {len(self.layers)} dicts, one per layer", got)
+        checked = []
+        for i, (layer, entries) in enumerate(zip(self.layers, weights, strict=True)):
+            mine = layer.arrays()
+            if not isinstance(entries, Mapping):
+                raise ConfigError(f"set_weights(layer {i})", "a dict of arrays by name", type(entries).__name__)
+            for name, value in entries.items():
+                where = f"set_weights(layer {i}, {name!r})"
+                if name not in mine:
+                    raise ConfigError(where, f"one of {', '.join(mine) or 'no entries'}", repr(name))
+                checked.append((layer, name, layer.fitting(where, name, value)))
+        for layer, name, array in checked:
+            layer[name] = array
+
+    def reset_optimizer_state(self) -> None:
+        """Forget the optimizer's state and set ``t`` to 0."""
+        self.optimizer.reset()
+
+    def check_nan_inf(self) -> list[str]:
+        """Name all arrays that hold NaN or infinity: ``"Layer 2 weights has NaN/Inf"``, ``"Delta 2 has NaN/Inf"``."""
+        issues = [
+            f"Layer {i} {name} has NaN/Inf"
+            for i, layer in enumerate(self.layers)
+            for name, array in layer.arrays().items()
+            if not np.isfinite(array).all()
+        ]
+        return issues + [
+            f"Delta {i} has NaN/Inf"
+            for i, delta in enumerate(self._deltas)
+            if delta is not None and not np.isfinite(delta).all()
+        ]
+
+    def summary(self) -> None:
+        """Print the layers with their sizes and the number of parameters."""
+        rule = "=" * 70
+        print("Model Summary", rule, sep="\n")
+        print(
+            f"Optimizer: {self.optimizer_type.upper()} | LR: {self.learning_rate} | L2: {self.l2_lambda}",
+            rule,
+            sep="\n",
+        )
+        for i, layer in enumerate(self.layers):
+            print(f"Layer {i}: {layer.type.upper():12s} {layer.describe()}")
+        print(f"Total Parameters: {sum(layer.n_parameters for layer in self.layers)}", rule, sep="\n")
+
+    def __repr__(self) -> str:
+        return f"NeuralNet({', '.join(layer.name for layer in self.layers)}; {self.optimizer_type}, {self.dtype})"

@@ -1,0 +1,318 @@
+"""Network: a chain of layers with an optimizer, behind the model protocol.
+
+This is what training, saving and copying work on. ``NeuralNet`` in net.py adds the documented verbs.
+"""
+
+from __future__ import annotations
+
+import copy
+from os import PathLike
+from typing import Any, TypeVar
+
+import numpy as np
+
+from . import checks
+from .errors import ConfigError, ShapeError, StateError
+from .layers import Layer, Mode, Sequential
+from .layers.base import ActivatedLayer
+from .layers.sequential import Passed
+from .optim import Optimizer, make_optimizer
+from .parameters import Arena
+from .storage.model_file import read_parts, write_parts
+from .storage.state import TrainingState, from_parts, to_parts
+
+__all__ = ["Network"]
+
+Net = TypeVar("Net", bound="Network")
+
+
+class Network:
+    """A chain of layers, their arena and an optimizer.
+
+    Parameters
+    ----------
+    learning_rate, optimizer, l2_lambda, momentum, dtype, rng
+        See NeuralNet.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from enilnets.layers import Dense
+    >>> from enilnets.network import Network
+    >>> net = Network(0.1, "sgd", momentum=0.0, rng=0).add(Dense(2, 1, "linear", rng=0))
+    >>> y, ctx = net.forward(np.ones((3, 2)), train=True)
+    >>> dx = net.backward(ctx, np.ones_like(y), inputs=True)
+    >>> net.step()
+    >>> dx.shape, net.optimizer.t
+    ((3, 2), 1)
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        optimizer: str | Optimizer = "adam",
+        l2_lambda: float = 0.01,
+        momentum: float = 0.9,
+        *,
+        dtype: Any = "float64",
+        rng: Any = None,
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.l2_lambda = l2_lambda
+        self._momentum = checks.fraction("NeuralNet", "momentum", momentum)
+        self.optimizer = optimizer
+        self.dtype = checks.real_dtype("NeuralNet", dtype)
+        self.rng = rng
+        self.training = True
+        self.chain = Sequential(dtype=self.dtype)
+        self.arena = Arena(self.dtype)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what was derived from the layers as they were."""
+        self._added = list(self.layers)
+        self._last_shapes: tuple[Any, tuple[int, ...]] = None, ()
+
+    # Settings
+
+    @property
+    def learning_rate(self) -> float:
+        """Step size of the optimizer."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: float) -> None:
+        self._learning_rate = checks.number("NeuralNet", "learning_rate", learning_rate, 0.0)
+
+    @property
+    def l2_lambda(self) -> float:
+        """Coefficient of the L2 penalty on weights."""
+        return self._l2_lambda
+
+    @l2_lambda.setter
+    def l2_lambda(self, l2_lambda: float) -> None:
+        self._l2_lambda = checks.number("NeuralNet", "l2_lambda", l2_lambda, 0.0)
+
+    @property
+    def momentum(self) -> float:
+        """Momentum of SGD; other optimizers have none."""
+        return getattr(self.optimizer, "momentum", self._momentum)
+
+    @momentum.setter
+    def momentum(self, momentum: float) -> None:
+        self._momentum = checks.fraction("NeuralNet", "momentum", momentum)
+        if hasattr(self.optimizer, "momentum"):
+            self.optimizer.momentum = self._momentum
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer; setting it by name or object starts it afresh."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: str | Optimizer) -> None:
+        self._optimizer = make_optimizer("NeuralNet", optimizer, self._momentum)
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """Source of all randomness; setting it takes what the constructor takes."""
+        return self._rng
+
+    @rng.setter
+    def rng(self, rng: Any) -> None:
+        self._rng = checks.generator("NeuralNet", rng)
+
+    @property
+    def training(self) -> bool:
+        """False forces inference behaviour of batch norm and dropout in every pass."""
+        return self._training
+
+    @training.setter
+    def training(self, training: bool) -> None:
+        self._training = checks.flag("NeuralNet", "training", training)
+
+    # Building
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order."""
+        return self.chain.layers
+
+    def add(self: Net, layer: Layer) -> Net:
+        """Append ``layer``; its parameters join the network's arena. Returns self."""
+        if not isinstance(layer, Layer) or isinstance(layer, Sequential):
+            got, way_out = type(layer).__name__, "add the layers of a Sequential one by one"
+            raise ConfigError("NeuralNet.add(layer)", "a layer, such as layers.Dense(4, 3)", got, way_out)
+        if layer.dtype != self.dtype:
+            raise ShapeError(
+                "NeuralNet.add(layer)", f"a {self.dtype} layer", f"{layer.dtype}", "make it with the same dtype="
+            )
+        if any(parameter.arena is not None for parameter in layer.parameters.values()):
+            raise StateError(
+                "NeuralNet.add(layer)", "a layer of its own", "one that belongs to a network", "make a new layer"
+            )
+        self.chain.append(layer)
+        for parameter in layer.parameters.values():
+            self.arena.add(parameter)
+        self._forget()
+        return self
+
+    def _check_layers(self) -> None:
+        """Raise StateError if the list of layers was changed by hand: the arena would not know."""
+        if self.layers != self._added:
+            raise StateError("NeuralNet.layers", "the layers that were added", "others", "use add(layer) to add one")
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one output for samples of ``shape``; ShapeError unless the layers can take them."""
+        self._check_layers()
+        if not self.layers:
+            raise StateError(
+                "NeuralNet", "at least one layer", "none", "call add_dense(...) or another add_ method first"
+            )
+        # One entry, replaced as a whole: threads that predict with other shapes cannot mix theirs into it.
+        known, output_shape = self._last_shapes
+        if shape != known:
+            output_shape = self.chain.output_shape(shape)
+            self._last_shapes = shape, output_shape
+        return output_shape
+
+    # The model protocol
+
+    @property
+    def head(self) -> str:
+        """Name of the last layer's activation, or "linear"."""
+        last = self.layers[-1] if self.layers else None
+        return last.activation if isinstance(last, ActivatedLayer) else "linear"
+
+    def forward(self, x: np.ndarray, train: bool = False) -> tuple[np.ndarray, Passed]:
+        """Return the output and a context for ``backward``; several contexts may be alive at once.
+
+        Parameters
+        ----------
+        x : ndarray (batch, ...)
+            Shapes are checked, values are not; another dtype is cast to the network's. Kept, not copied: do not write
+            to it before ``backward``.
+        train : bool
+        """
+        self._output_shape(x.shape[1:])
+        return self.chain.forward(np.asarray(x, self.dtype), Mode(train and self.training, self.rng))
+
+    def backward(
+        self, ctx: Passed, dy: np.ndarray, params: bool = True, inputs: bool = False, at_pre_activation: bool = False
+    ) -> np.ndarray | None:
+        """Add the parameter gradients of the pass ``ctx`` to the arena's, and return the input's if ``inputs``.
+
+        Parameters
+        ----------
+        ctx : Passed
+            From ``forward``.
+        dy : ndarray
+            Gradient of the output, or of the last pre-activation with ``at_pre_activation``; the output's shape.
+        params, inputs : bool
+            Which gradients are wanted.
+
+        Raises
+        ------
+        ShapeError
+            If ``dy`` has another shape, or ``ctx`` is from a network of other depth.
+        """
+        dy = np.asarray(dy, self.dtype)
+        return self.chain.backward_deltas(dy, ctx, params=params, inputs=inputs, at_pre_activation=at_pre_activation)[0]
+
+    def step(self) -> None:
+        """One optimizer step along the accumulated gradients, which are then zero."""
+        self.optimizer.step(self.arena, self._learning_rate, self._l2_lambda)
+        self.arena.zero_grad()
+
+    def infer(self, x: np.ndarray) -> np.ndarray:
+        """Return the output in inference mode; keeps nothing, so threads may call it at the same time."""
+        return self.chain.infer(np.asarray(x, self.dtype))
+
+    def clone(self: Net) -> Net:
+        """Return an independent copy; see ``copy``."""
+        return self.copy()
+
+    # Copies and files: one mechanism, storage.state
+
+    def _state(self) -> TrainingState:
+        self._check_layers()
+        return TrainingState(
+            layers=self.layers,
+            arena=self.arena,
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            l2_lambda=self.l2_lambda,
+            momentum=self._momentum,
+            dtype=self.dtype,
+            training=self.training,
+            rng=self.rng,
+        )
+
+    def _adopt(self: Net, state: TrainingState) -> Net:
+        self.learning_rate, self.l2_lambda, self._momentum = state.learning_rate, state.l2_lambda, state.momentum
+        self._optimizer, self.dtype, self._rng, self.training = state.optimizer, state.dtype, state.rng, state.training
+        self.arena = state.arena
+        self.chain = Sequential(state.layers, dtype=state.dtype)
+        self._forget()
+        return self
+
+    @classmethod
+    def _from_parts(cls: type[Net], config: dict[str, Any], arrays: dict[str, np.ndarray]) -> Net:
+        return cls.__new__(cls)._adopt(from_parts(config, arrays, cls.__name__))
+
+    def _further_attributes(self) -> dict[str, Any]:
+        """Attributes that a user or a subclass added; they are copied and pickled along, but not saved."""
+        own = vars(Network()).keys()
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def copy(self: Net) -> Net:
+        """Return an independent copy: layers, gradients, optimizer, counters, random state, further attributes."""
+        twin = type(self)._from_parts(*to_parts(self._state()))
+        for mine, theirs in zip(self.arena.parameters, twin.arena.parameters, strict=True):
+            if mine.fresh:
+                theirs.accumulate(mine.grad)
+        vars(twin).update(copy.deepcopy(self._further_attributes()))
+        return twin
+
+    def __deepcopy__(self: Net, memo: dict[int, Any]) -> Net:
+        return self.copy()
+
+    def __copy__(self: Net) -> Net:
+        return self.copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self)._from_parts, to_parts(self._state()), self._further_attributes()
+
+    def Save(self, file: str | PathLike[str]) -> None:
+        """Save the full training state: weights, statistics, optimizer, counters, settings, random state.
+
+        Parameters
+        ----------
+        file : path
+            Must end in ``.safetensors``. The file is replaced as a whole or not at all, also if the process dies.
+
+        Raises
+        ------
+        ConfigError
+            For another extension (``.json`` and ``.pkl`` are not supported yet).
+        """
+        write_parts(file, *to_parts(self._state()))
+
+    def Load(self: Net, file: str | PathLike[str]) -> Net:
+        """Replace this network by the one in ``file``; training goes on bit for bit where it was saved.
+
+        Schedules are no part of a network: resume with ``Train(..., initial_epoch=)``. No file can run code.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ConfigError
+            For another extension.
+        FileNotFoundError
+        ModelFormatError
+            For a damaged or foreign file; this network is then unchanged.
+        """
+        return self._adopt(from_parts(*read_parts(file), str(file)))

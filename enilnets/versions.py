@@ -1,0 +1,50 @@
+"""What is installed and in use: versions, instruction set, processors."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Any
+
+import numpy as np
+
+from .ops import isa
+
+__all__ = ["__version__", "describe", "processors", "show_versions"]
+
+__version__ = "0.1.0"
+
+
+def processors() -> int:
+    """Number of processors this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _blas() -> str:
+    """Name and version of the library behind NumPy's matrix product."""
+    config: Any = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+
+
+def describe() -> dict[str, str]:
+    """Return what ``show_versions`` prints, as text by topic."""
+    return {
+        "enilnets": __version__,
+        "Python": f"{platform.python_implementation()} {platform.python_version()} ({sys.executable})",
+        "NumPy": np.__version__,
+        "platform": platform.platform(),
+        "instruction set": f"{isa.current()} (this CPU has {', '.join(isa.available())}; ENILNETS_ISA forces one)",
+        "kernel threads": f"1 of {processors()} processors",
+        "matrix products": f"NumPy with {_blas()}, which uses threads of its own",
+    }
+
+
+def show_versions() -> None:
+    """Print versions, instruction set, threads and platform: what a bug report needs."""
+    topics = describe()
+    width = max(len(topic) for topic in topics)
+    for topic, text in topics.items():
+        print(f"{topic:{width}}  {text}")

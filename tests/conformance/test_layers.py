@@ -1,0 +1,302 @@
+"""What every layer must do; runs over LAYERS, so a new layer is tested by entering the table and EXAMPLES."""
+
+import copy
+import inspect
+
+import numpy as np
+import pytest
+
+from enilnets.errors import ConfigError, EnilnetsError, ShapeError
+from enilnets.layers import LAYERS, Mode
+from enilnets.net import NeuralNet
+from enilnets.ops.activation import ACTIVATIONS
+from tests.gradients import check_direction
+
+#: Per type: constructor arguments and sample shapes to run with. Sizes differ along every axis, so that none can be
+#: taken for another.
+EXAMPLES = {
+    "dense": [
+        *[({"n_in": 5, "n_out": 3, "activation": name}, (5,)) for name in ACTIVATIONS],
+        ({"n_in": 4, "n_out": 4, "activation": "tanh", "use_bias": False}, (4,)),
+        ({"n_in": 1, "n_out": 1, "activation": "linear"}, (1,)),
+        ({"n_in": 5, "n_out": 3, "activation": "gelu"}, (7, 5)),
+    ],
+    "conv2d": [
+        *[
+            ({"in_ch": 2, "out_ch": 3, "k": 3, "activation": name}, (2, 7, 6))
+            for name in ACTIVATIONS
+            if name != "softmax"
+        ],
+        ({"in_ch": 1, "out_ch": 5, "k": 2, "activation": "tanh", "stride": 2}, (1, 7, 8)),
+        ({"in_ch": 3, "out_ch": 2, "k": 3, "activation": "tanh", "padding": 2}, (3, 4, 5)),
+        ({"in_ch": 2, "out_ch": 2, "k": 5, "activation": "tanh", "padding": "same"}, (2, 6, 7)),
+        ({"in_ch": 2, "out_ch": 2, "k": 3, "activation": "tanh", "stride": 2, "padding": "same"}, (2, 8, 7)),
+        ({"in_ch": 2, "out_ch": 4, "k": 1, "activation": "linear"}, (2, 3, 5)),
+    ],
+    "flatten": [({}, (2, 3, 4)), ({}, (5,))],
+    "maxpool2d": [({"p": 2}, (3, 6, 4)), ({"p": 3}, (2, 7, 8)), ({"p": 1}, (1, 2, 3))],
+    "avgpool2d": [({"p": 2}, (3, 6, 4)), ({"p": 3}, (2, 7, 8))],
+    "batchnorm": [({"num_features": 6}, (6,)), ({"num_features": 3}, (3, 4, 5))],
+    "dropout": [({"rate": 0.4}, (9,)), ({"rate": 0.5}, (2, 3, 4)), ({"rate": 0.0}, (3,))],
+    "activation": [({"activation": name}, (5,)) for name in ACTIVATIONS],
+}
+CASES = [(name, settings, shape) for name, examples in EXAMPLES.items() for settings, shape in examples]
+IDS = [f"{name}-{settings}-{shape}" for name, settings, shape in CASES]
+
+
+def test_every_layer_has_examples():
+    assert set(EXAMPLES) == set(LAYERS)
+
+
+@pytest.fixture(params=CASES, ids=IDS)
+def case(request):
+    return request.param
+
+
+def make(case, dtype="float64", seed=3):
+    name, settings, shape = case
+    layer = LAYERS[name](**settings, dtype=dtype, rng=seed)
+    rng = np.random.default_rng(seed)
+    for parameter in layer.parameters.values():  # biases and gammas off their symmetric start
+        parameter.value[...] += 0.1 * rng.normal(size=parameter.value.shape)
+    return layer, shape
+
+
+def mode(training=True, seed=5, keep_z=False):
+    return Mode(training, np.random.default_rng(seed), keep_z)
+
+
+def batch(shape, n=4, dtype="float64", seed=11):
+    return np.random.default_rng(seed).normal(size=(n, *shape)).astype(dtype)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients(case, training, rng):
+    layer, shape = make(case)
+    x = batch(shape)
+    y, saved = layer.forward(x, mode(training))
+    dy = rng.normal(size=y.shape)
+    dx = layer.backward(dy, saved)
+
+    def loss_of_input(x):
+        return float(np.sum(copy.deepcopy(layer).forward(x, mode(training))[0] * dy))
+
+    check_direction(loss_of_input, x, dx, rng)
+    for name, parameter in layer.parameters.items():
+
+        def loss_of_parameter(value, name=name):
+            twin = copy.deepcopy(layer)
+            twin[name] = value
+            return float(np.sum(twin.forward(x, mode(training))[0] * dy))
+
+        check_direction(loss_of_parameter, parameter.value.copy(), parameter.grad, rng)
+
+
+def test_output_shape_is_foretold(case):
+    layer, shape = make(case)
+    for n in (1, 4):
+        y, _ = layer.forward(batch(shape, n))
+        assert y.shape == (n, *layer.output_shape(shape))
+
+
+def test_dtype_is_kept_and_float32_agrees_with_float64(case, dtype):
+    layer, shape = make(case, dtype)
+    exact, _ = make(case)
+    for parameter, double in zip(layer.parameters.values(), exact.parameters.values(), strict=True):
+        double.value[...] = parameter.value
+    x = batch(shape, dtype=dtype)
+    y, saved = layer.forward(x, mode())
+    dx = layer.backward(np.ones_like(y), saved)
+    y64, saved64 = exact.forward(x.astype(np.float64), mode())
+    dx64 = exact.backward(np.ones_like(y64), saved64)
+    assert y.dtype == dx.dtype == dtype
+    assert all(p.grad.dtype == dtype for p in layer.parameters.values())
+    eps = 1e3 * np.finfo(dtype).eps
+    np.testing.assert_allclose(y, y64, rtol=eps, atol=eps)
+    np.testing.assert_allclose(dx, dx64, rtol=eps, atol=eps)
+    for p, q in zip(layer.parameters.values(), exact.parameters.values(), strict=True):
+        np.testing.assert_allclose(p.grad, q.grad, rtol=eps, atol=eps)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_batch_of_none_and_of_one(case, n):
+    layer, shape = make(case)
+    y, saved = layer.forward(batch(shape, n))
+    assert y.shape == (n, *layer.output_shape(shape))
+    assert layer.backward(np.ones_like(y), saved).shape == (n, *shape)
+
+
+def test_awkward_memory_gives_the_same_result(case):
+    layer, shape = make(case)
+    x = batch(shape)
+    expected = layer.forward(x)[0]
+    wide = np.zeros((8, *shape))
+    wide[::2] = x
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    for awkward in (wide[::2], np.asfortranarray(x), x[::-1].copy()[::-1], read_only):
+        assert np.array_equal(layer.forward(awkward)[0], expected)
+
+
+def test_backward_takes_awkward_gradients(case, rng):
+    layer, shape = make(case)
+    y, saved = layer.forward(batch(shape), mode())
+    dy = rng.normal(size=y.shape)
+    expected = layer.backward(dy, saved)
+    gradients = [p.grad.copy() for p in layer.parameters.values()]
+    for awkward in (np.asfortranarray(dy), dy[::-1].copy()[::-1]):
+        for p in layer.parameters.values():
+            p.fresh = False
+        assert np.array_equal(layer.backward(awkward, saved), expected)
+        assert all(np.array_equal(p.grad, g) for p, g in zip(layer.parameters.values(), gradients, strict=True))
+
+
+def test_inputs_and_gradients_are_never_written(case, rng):
+    layer, shape = make(case)
+    x = batch(shape)
+    x.flags.writeable = False
+    y, saved = layer.forward(x, mode())
+    before = y.copy()
+    dy = rng.normal(size=y.shape)
+    dy.flags.writeable = False
+    layer.backward(dy, saved)
+    assert np.array_equal(y, before)
+
+
+def test_same_seed_same_bits(case):
+    (layer, shape), (twin, _) = make(case), make(case)
+    x = batch(shape)
+    assert np.array_equal(layer.forward(x, mode())[0], twin.forward(x, mode())[0])
+
+
+def test_inference_writes_no_state(case):
+    layer, shape = make(case)
+    before = {name: array.copy() for name, array in layer.arrays().items()}
+    attributes = set(vars(layer))
+    layer.forward(batch(shape))
+    assert set(vars(layer)) == attributes and not layer.recent
+    assert all(np.array_equal(array, before[name]) for name, array in layer.arrays().items())
+
+
+def test_two_forwards_alive_before_a_backward(case, rng):
+    layer, shape = make(case)
+    first, second = batch(shape, seed=1), batch(shape, seed=2)
+    y1, saved1 = layer.forward(first, mode(seed=1))
+    dy = rng.normal(size=y1.shape)
+    alone = layer.backward(dy, saved1)
+    _, saved1 = layer.forward(first, mode(seed=1))
+    layer.forward(second, mode(seed=2))
+    assert np.array_equal(layer.backward(dy, saved1), alone)
+
+
+def test_gradients_add_up_until_they_are_stale(case):
+    layer, shape = make(case)
+    y, saved = layer.forward(batch(shape), mode())
+    layer.backward(np.ones_like(y), saved)
+    once = [p.grad.copy() for p in layer.parameters.values()]
+    layer.backward(np.ones_like(y), saved)
+    for p, gradient in zip(layer.parameters.values(), once, strict=True):
+        np.testing.assert_allclose(p.grad, 2 * gradient)
+
+
+def test_backward_for_parameters_or_inputs_alone(case):
+    layer, shape = make(case)
+    y, saved = layer.forward(batch(shape), mode())
+    dx = layer.backward(np.ones_like(y), saved)
+    gradients = [p.grad.copy() for p in layer.parameters.values()]
+    for p in layer.parameters.values():
+        p.fresh = False
+        p.grad[...] = 7
+    assert np.array_equal(layer.backward(np.ones_like(y), saved, params=False), dx)
+    assert all((p.grad == 7).all() and not p.fresh for p in layer.parameters.values())
+    assert layer.backward(np.ones_like(y), saved, inputs=False) is None
+    assert all(np.array_equal(p.grad, g) for p, g in zip(layer.parameters.values(), gradients, strict=True))
+
+
+def test_frozen_layers_stay_as_they_are(case):
+    layer, shape = make(case)
+    layer.frozen = True
+    before = {name: array.copy() for name, array in layer.arrays().items()}
+    y, saved = layer.forward(batch(shape), mode())
+    assert layer.backward(np.ones_like(y), saved).shape == (4, *shape)
+    assert all(np.array_equal(array, before[name]) for name, array in layer.arrays().items())
+    assert not any(p.fresh for p in layer.parameters.values())
+
+
+def test_keeping_z_changes_nothing_else(case):
+    layer, shape = make(case)
+    x = batch(shape)
+    y, saved = layer.forward(x, mode())
+    z_kept, saved_kept = layer.forward(x, mode(keep_z=True))
+    dy = np.ones_like(y)
+    assert np.array_equal(y, z_kept)
+    assert np.array_equal(layer.backward(dy, saved), layer.backward(dy, saved_kept))
+
+
+def test_deepcopy_is_independent(case):
+    layer, shape = make(case)
+    twin = copy.deepcopy(layer)
+    x = batch(shape)
+    expected = layer.forward(x)[0]
+    for p in layer.parameters.values():
+        p.value[...] = 0
+    assert np.array_equal(twin.forward(x)[0], expected)
+
+
+def test_config_and_shapes_build_the_layer_again(case):
+    layer, _ = make(case)
+    twin = LAYERS[layer.type](**layer.config(), dtype="float64", rng=0)
+    assert twin.config() == layer.config()
+    assert {name: a.shape for name, a in twin.arrays().items()} == type(layer).shapes(layer.config())
+
+
+def test_save_and_load(case, tmp_path):
+    layer, shape = make(case)
+    net = NeuralNet(rng=1).add(layer)
+    x = batch(shape)
+    net._run(x, True)
+    net.Save(tmp_path / "model.safetensors")
+    twin = NeuralNet().Load(tmp_path / "model.safetensors")
+    assert np.array_equal(net.infer(x), twin.infer(x))
+    assert twin.layers[0].config() == layer.config()
+
+
+def test_mapping(case):
+    layer, _ = make(case)
+    assert layer["type"] == case[0]
+    assert set(layer) >= {"type", *layer.parameters, *layer.buffers, *layer.settings}
+    assert len(layer) == len(list(layer)) and layer.get("nothing") is None
+    for name, parameter in layer.parameters.items():
+        view = layer[name]
+        layer[name] = np.full(view.shape, 2.5)
+        assert (view == 2.5).all() and view is parameter.value
+        assert layer["d_" + name] is parameter.grad
+        with pytest.raises(ShapeError):
+            layer[name] = np.zeros((99, 99))
+        assert (view == 2.5).all()
+    with pytest.raises(ConfigError, match="fixed when the layer is made"):
+        layer["type"] = "other"
+    with pytest.raises(ConfigError):
+        del layer["type"]
+    with pytest.raises(KeyError):
+        layer["nothing"]
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (3, 2), (99, 3, 3), (2, 2, 2, 2, 2)])
+def test_bad_shapes_are_named(case, shape):
+    layer, _ = make(case)
+    try:
+        layer.output_shape(shape)
+    except ShapeError as error:
+        assert layer.name in str(error) and "batch" in str(error)
+    except EnilnetsError:
+        raise AssertionError("a wrong shape must be a ShapeError") from None
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_public_classes_are_documented(name):
+    for cls in (LAYERS[name],):
+        text = inspect.getdoc(cls)
+        assert ">>>" in text and text.splitlines()[0].endswith(".")
+        if cls.settings:
+            assert "Parameters\n----------" in text
