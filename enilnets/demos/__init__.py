@@ -1,0 +1,1 @@
+"""What ``enilnets demo`` can show: complete runs on real data, each one file."""
