@@ -1,0 +1,88 @@
+"""Enilnets: ``TrainBatch`` and ``predict`` as users call them, with one-hot rows as ``Train`` makes them."""
+
+from __future__ import annotations
+
+from itertools import cycle
+
+import numpy as np
+
+from benchmarks.data import LEARNING_RATE, Arrays, Data
+from benchmarks.workloads import Activation, AvgPool, BatchNorm, Conv, Dense, Flatten, Layer, MaxPool, Workload
+from enilnets import NeuralNet, losses, optim
+from enilnets.parameters import Arena, Parameter
+
+__all__ = ["BUILDERS"]
+
+
+def network(workload: Workload, layers: tuple[Layer, ...], parameters: list[Arrays], head: str = "linear") -> NeuralNet:
+    net = NeuralNet(LEARNING_RATE, "adam", l2_lambda=0.0, dtype=workload.dtype, rng=0)
+    for layer in layers:
+        match layer:
+            case Dense(n_in, n_out, activation):
+                net.add_dense(n_in, n_out, head if layer is layers[-1] else activation)
+            case Conv(n_in, n_out, padding, activation):
+                net.add_conv2d(n_in, n_out, 3, activation, padding=padding)
+            case BatchNorm(features):
+                net.add_batchnorm(features)
+            case Activation(name):
+                net.add_activation(name)
+            case MaxPool(size):
+                net.add_maxpool2d(size)
+            case AvgPool(size):
+                net.add_avgpool2d(size)
+            case Flatten():
+                net.add_flatten()
+    net.set_weights(parameters)
+    return net
+
+
+def train(workload: Workload, data: Data):
+    net = network(workload, workload.layers, data.parameters, head="softmax")
+    targets = cycle(np.eye(workload.classes, dtype=workload.dtype)[data.labels])
+    return lambda: net.TrainBatch(data.x, next(targets))[0]
+
+
+def infer(workload: Workload, data: Data):
+    net = network(workload, workload.layers, data.parameters)
+    return lambda: net.predict(data.x)
+
+
+def vae(workload: Workload, data: Data):
+    encoder = network(workload, workload.layers, data.parameters)
+    decoder = network(workload, workload.decoder, data.decoder)
+    x, z, batch, rng = data.x, workload.latent, workload.batch, np.random.default_rng(1)
+
+    def step() -> float:
+        moments, encoded = encoder.forward(x, train=True)
+        mean, log_var = moments[:, :z], moments[:, z:]
+        noise = rng.standard_normal(mean.shape, dtype=workload.dtype)
+        variance = np.exp(log_var)
+        scaled_noise = np.sqrt(variance) * noise
+        logits, decoded = decoder.forward(mean + scaled_noise, train=True)
+
+        # The library's loss is a mean over elements; this one is a sum over pixels, a mean over the batch.
+        loss, d_logits, _ = losses.value_and_gradient("bce_logits", logits, x, head="linear")
+        d_logits *= x.shape[1]
+        loss = loss * x.shape[1] - 0.5 * float(np.sum(1 + log_var - mean**2 - variance)) / batch
+
+        d_sample = decoder.backward(decoded, d_logits, inputs=True)
+        d_moments = np.empty_like(moments)
+        d_moments[:, :z] = d_sample + mean / batch
+        d_moments[:, z:] = 0.5 * (d_sample * scaled_noise + (variance - 1) / batch)
+        encoder.backward(encoded, d_moments)
+        encoder.step()
+        decoder.step()
+        return loss
+
+    return step
+
+
+def adam(workload: Workload, data: Data):
+    arena = Arena(np.dtype(workload.dtype), [Parameter(array) for array in data.arrays])
+    for parameter, gradient in zip(arena.parameters, data.gradients, strict=True):
+        parameter.accumulate(gradient)
+    optimizer = optim.Adam()
+    return lambda: optimizer.step(arena, LEARNING_RATE)
+
+
+BUILDERS = {"train": train, "infer": infer, "act": infer, "vae": vae, "adam": adam}

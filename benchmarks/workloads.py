@@ -1,0 +1,167 @@
+"""Every workload once: name, shapes, goal and cost. A contestant only knows how to build each kind.
+
+This module stays free of NumPy: the parent process reads it before the threads of the children are decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import NamedTuple
+
+__all__ = ["NOT_YET", "WORKLOADS", "Workload", "walk"]
+
+Shape = tuple[int, ...]
+
+
+class Dense(NamedTuple):
+    n_in: int
+    n_out: int
+    activation: str = "linear"
+
+
+class Conv(NamedTuple):
+    """3x3, stride 1, with bias."""
+
+    n_in: int
+    n_out: int
+    padding: int = 0
+    activation: str = "linear"
+
+
+class BatchNorm(NamedTuple):
+    features: int
+
+
+class Activation(NamedTuple):
+    name: str
+
+
+class MaxPool(NamedTuple):
+    size: int
+
+
+class AvgPool(NamedTuple):
+    size: int
+
+
+class Flatten(NamedTuple):
+    pass
+
+
+Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table.
+
+    Attributes
+    ----------
+    kind : {"train", "infer", "act", "vae", "adam"}
+        What one call does: a training step (Adam, cross-entropy over the last layer's logits), a forward pass in
+        inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
+        a variational autoencoder, or an Adam step over ``shapes``.
+    bound : {"gemm", "memory", "overhead"}
+        What limits it: decides whether GFLOP/s, GB/s or the number of calls is shown beside it.
+    goal, goal_ratio : float
+        Microseconds per call and times faster than the best peer, on the reference machine.
+    """
+
+    name: str
+    kind: str
+    bound: str
+    goal: float
+    goal_ratio: float
+    layers: tuple[Layer, ...] = ()
+    batch: int = 0
+    shape: Shape = ()
+    dtype: str = "float32"
+    decoder: tuple[Layer, ...] = ()
+    latent: int = 0
+    shapes: tuple[Shape, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """Width of the last layer."""
+        return self.layers[-1].n_out
+
+    @property
+    def trains(self) -> bool:
+        """Whether a call is a training step, which returns its loss."""
+        return self.kind in ("train", "vae")
+
+    @property
+    def flops(self) -> int:
+        """Operations of the matrix products and convolutions of one call; the first layer needs no input gradient."""
+        forward = [cost for _, _, _, cost in walk(self.layers, self.shape)]
+        total = sum(forward)
+        if self.trains:
+            total = 3 * total - forward[0]
+        total += 3 * sum(cost for _, _, _, cost in walk(self.decoder, (self.latent,)))
+        return total * self.batch
+
+    @property
+    def bytes(self) -> int:
+        """Bytes an Adam step has to move: read w, m, v, g and write w, m, v."""
+        return 7 * (4 if self.dtype == "float32" else 8) * sum(prod(shape) for shape in self.shapes)
+
+
+def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape, Shape, int]]:
+    """Yield every layer with its input shape, output shape and forward operations, all per sample."""
+    for layer in layers:
+        before, cost = shape, 0
+        match layer:
+            case Dense(n_in, n_out, _):
+                shape, cost = (n_out,), 2 * n_in * n_out
+            case Conv(n_in, n_out, padding, _):
+                shape = (n_out, shape[1] + 2 * padding - 2, shape[2] + 2 * padding - 2)
+                cost = 2 * 9 * n_in * prod(shape)
+            case MaxPool(size) | AvgPool(size):
+                shape = (shape[0], shape[1] // size, shape[2] // size)
+            case Flatten():
+                shape = (prod(shape),)
+        yield layer, before, shape, cost
+
+
+def mlp(sizes: Shape, activation: str = "relu") -> tuple[Layer, ...]:
+    *hidden, last = pairwise(sizes)
+    return (*(Dense(*pair, activation) for pair in hidden), Dense(*last))
+
+
+def conv_bn_relu(n_in: int, n_out: int) -> tuple[Layer, ...]:
+    return Conv(n_in, n_out, 1), BatchNorm(n_out), Activation("relu")
+
+
+MLP = mlp((784, 256, 128, 10))
+RL = mlp((4, 64, 64, 2), "tanh")
+CNN = (Conv(1, 32, 0, "relu"), Conv(32, 64, 0, "relu"), MaxPool(2), Flatten(), Dense(9216, 128, "relu"), Dense(128, 10))
+VGG = (
+    *(*conv_bn_relu(3, 32), *conv_bn_relu(32, 32), MaxPool(2)),
+    *(*conv_bn_relu(32, 64), *conv_bn_relu(64, 64), MaxPool(2)),
+    *(*conv_bn_relu(64, 128), AvgPool(8), Flatten(), Dense(128, 10)),
+)
+ENCODER, DECODER = mlp((784, 512, 256, 64), "swish"), mlp((32, 256, 512, 784), "swish")
+IMAGE = (1, 28, 28)
+
+WORKLOADS = (
+    Workload("mlp_train_784_256_128_10_b128", "train", "gemm", 450, 1.35, MLP, 128, (784,)),
+    Workload("mlp_train_64_128_10_b32", "train", "overhead", 22, 3, mlp((64, 128, 10)), 32, (64,)),
+    Workload("rl_net_train_4_64_64_2_b64", "train", "overhead", 25, 3, RL, 64, (4,)),
+    Workload("rl_net_act_4_64_64_2_b1", "act", "overhead", 2, 6, RL, 1, (4,)),
+    Workload("cnn_train_mnist_b64", "train", "gemm", 12000, 1.9, CNN, 64, IMAGE),
+    Workload("cnn_infer_mnist_b64", "infer", "gemm", 4500, 2, CNN, 64, IMAGE),
+    Workload("cnn_infer_mnist_b1", "infer", "gemm", 110, 2, CNN, 1, IMAGE),
+    Workload("vgg_bn_train_cifar_b32", "train", "gemm", 14000, 1.3, VGG, 32, (3, 32, 32)),
+    Workload(
+        "vae_train_784_512_256_z32_b64", "vae", "gemm", 1700, 2.3, ENCODER, 64, (784,), decoder=DECODER, latent=32
+    ),
+    Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
+    Workload("mlp_train_784_256_128_10_b128_f64", "train", "gemm", 900, 2, MLP, 128, (784,), "float64"),
+    Workload("cnn_train_mnist_b64_f64", "train", "gemm", 24000, 4, CNN, 64, IMAGE, "float64"),
+)
+
+#: Rows that the library has no layers for.
+NOT_YET = ("lstm_train_h128_t64_b32", "transformer_block_train_d128_h8_t128_b16", "embedding_train_50k_d128_b64x32")
