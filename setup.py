@@ -42,11 +42,11 @@ GCC_LINK_FLAGS = ["-Wl,-s"] if sys.platform.startswith("linux") else []
 
 def extension(concern: str) -> Extension:
     """The compiled module enilnets._ext.<concern>."""
-    kernels = Path("csrc/kernels", f"{concern}.c")
+    kernels = [] if concern == "isa" else [f"csrc/kernels/{concern}.c"]
     headers = [str(path) for folder in ("kernels", "runtime") for path in Path("csrc", folder).iterdir()]
     return Extension(
         f"enilnets._ext.{concern}",
-        [f"csrc/{concern}.pyx"] + [str(kernels)] * kernels.exists(),
+        [f"csrc/{concern}.pyx", *kernels],
         include_dirs=["csrc"],
         depends=[*headers, "csrc/arrays.pxd"],
     )
@@ -76,7 +76,7 @@ class BuildExtensions(build_ext):
 
 setup(
     ext_modules=cythonize(
-        [extension(concern) for concern in CONCERNS if Path("csrc", f"{concern}.pyx").exists()],
+        [extension(concern) for concern in CONCERNS],
         build_dir="build/cython",
         include_path=["csrc"],
         compiler_directives=DIRECTIVES,

@@ -5,18 +5,6 @@ window covers below and to the right of the image is padding too.
 """
 from arrays cimport ANY, Arrays, axis, real, release
 
-cdef extern from "runtime/dispatch.h":
-    int en_isa
-    int EN_ISA_COUNT
-    bint en_isa_supported(int isa)
-
-cdef extern from *:
-    """
-    #include "kernels/conv.h"
-    static const char *const kernel_names[] = {EN_KERNELS(EN_KERNEL_NAME) NULL};
-    """
-    const char *kernel_names[]
-
 cdef extern from "kernels/conv.h" nogil:
     ctypedef struct conv_geometry:
         Py_ssize_t n, c, h, w, o, kh, kw, stride_h, stride_w, pad_top, pad_left, oh, ow

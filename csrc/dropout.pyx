@@ -1,19 +1,7 @@
 """Dropout over flat arrays. No arithmetic here: see kernels/dropout.c."""
 from libc.stdint cimport uint8_t, uint64_t
 
-from arrays cimport Arrays, axis, real, release, whole
-
-cdef extern from "runtime/dispatch.h":
-    int en_isa
-    int EN_ISA_COUNT
-    bint en_isa_supported(int isa)
-
-cdef extern from *:
-    """
-    #include "kernels/dropout.h"
-    static const char *const kernel_names[] = {EN_KERNELS(EN_KERNEL_NAME) NULL};
-    """
-    const char *kernel_names[]
+from arrays cimport Arrays, axis, integers, real, release
 
 cdef extern from "kernels/dropout.h" nogil:
     void dropout_forward(int dtype, void *y, uint8_t *mask, void *x, uint64_t key, double rate, Py_ssize_t n)
@@ -37,7 +25,7 @@ def forward(y, mask, x, uint64_t key, double rate):
         check_rate(rate)
         y_ = real(&a, y, "y", 1, True)
         n = axis(&a, 0, 0)
-        mask_ = whole(&a, mask, "mask", 1, 1, True, n)
+        mask_ = integers(&a, mask, "mask", 1, 1, True, n)
         x_ = real(&a, x, "x", 1, False, n)
         with nogil:
             dropout_forward(a.dtype, y_, <uint8_t *>mask_, x_, key, rate, n)
@@ -55,7 +43,7 @@ def backward(dx, dy, mask, double rate):
         dx_ = real(&a, dx, "dx", 1, True)
         n = axis(&a, 0, 0)
         dy_ = real(&a, dy, "dy", 1, False, n)
-        mask_ = whole(&a, mask, "mask", 1, 1, False, n)
+        mask_ = integers(&a, mask, "mask", 1, 1, False, n)
         with nogil:
             dropout_backward(a.dtype, dx_, dy_, <uint8_t *>mask_, rate, n)
     finally:

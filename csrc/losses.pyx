@@ -4,20 +4,9 @@ Every function returns the sum of the losses of ``o`` against ``t``; ``each`` an
 """
 from arrays cimport Arrays, axis, real, release
 
-cdef extern from "runtime/dispatch.h":
-    int en_isa
-    int EN_ISA_COUNT
-    bint en_isa_supported(int isa)
-
 cdef extern from *:
     """
     #include "kernels/losses.h"
-    static const char *const kernel_names[] = {EN_KERNELS(EN_KERNEL_NAME) NULL};
-    """
-    const char *kernel_names[]
-
-cdef extern from *:
-    """
     enum { MSE, BINARY_CROSS_ENTROPY, BINARY_CROSS_ENTROPY_AT_SIGMOID, BCE_LOGITS, CROSS_ENTROPY };
 
     static double run_elements(int loss, int dtype, void *each, void *grad, const void *o, const void *t,

@@ -1,18 +1,6 @@
 """Batch normalisation over (batch, channels, pixels). No arithmetic here: see kernels/norm.c."""
 from arrays cimport Arrays, axis, real, release
 
-cdef extern from "runtime/dispatch.h":
-    int en_isa
-    int EN_ISA_COUNT
-    bint en_isa_supported(int isa)
-
-cdef extern from *:
-    """
-    #include "kernels/norm.h"
-    static const char *const kernel_names[] = {EN_KERNELS(EN_KERNEL_NAME) NULL};
-    """
-    const char *kernel_names[]
-
 cdef extern from "kernels/norm.h" nogil:
     void call_batchnorm "batchnorm" (int dtype, void *y, void *mean, void *var, void *inv_std, void *x, void *gamma,
                                      void *beta, double eps, Py_ssize_t n, Py_ssize_t c, Py_ssize_t s)

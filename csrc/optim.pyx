@@ -5,18 +5,11 @@ the index of a gradient that is NaN, infinite or too large to be squared; nothin
 """
 from libc.stdint cimport int64_t
 
-from arrays cimport ANY, Arrays, at, axis, real, release, whole
-
-cdef extern from "runtime/dispatch.h":
-    int en_isa
-    int EN_ISA_COUNT
-    bint en_isa_supported(int isa)
+from arrays cimport ANY, Arrays, at, axis, integers, real, release
 
 cdef extern from *:
     """
     #include "kernels/optim.h"
-    static const char *const kernel_names[] = {EN_KERNELS(EN_KERNEL_NAME) NULL};
-
     enum { SGD, RMSPROP, ADAGRAD, ADAM };
 
     /* One step of `rule`; s holds its settings in the order of the Python function below. */
@@ -31,7 +24,6 @@ cdef extern from *:
         }
     }
     """
-    const char *kernel_names[]
     int SGD, RMSPROP, ADAGRAD, ADAM
     Py_ssize_t step(int rule, int dtype, void *w, void *m, void *v, void *g, const double *s, double l2, double scale,
                     Py_ssize_t n) nogil
@@ -45,7 +37,7 @@ include "runtime/module.pxi"
 
 cdef int64_t *take_spans(Arrays *arrays, object spans, Py_ssize_t n) except NULL:
     """Pointer to ``spans``, whose rows all lie inside a vector of n."""
-    cdef int64_t *rows = <int64_t *>whole(arrays, spans, "spans", 8, 2, False, ANY, 3)
+    cdef int64_t *rows = <int64_t *>integers(arrays, spans, "spans", 8, 2, False, ANY, 3)
     cdef Py_ssize_t i
     for i in range(axis(arrays, arrays.count - 1, 0)):
         if not 0 <= rows[3 * i] <= rows[3 * i + 1] <= n:

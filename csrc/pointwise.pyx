@@ -4,15 +4,9 @@ An output may be the very object that is the input (``y is x``, ``dx is dy``): t
 """
 from arrays cimport Arrays, axis, count, flat, real, release
 
-cdef extern from "runtime/dispatch.h":
-    int en_isa
-    int EN_ISA_COUNT
-    bint en_isa_supported(int isa)
-
 cdef extern from *:
     """
     #include "kernels/pointwise.h"
-    static const char *const kernel_names[] = {EN_KERNELS(EN_KERNEL_NAME) NULL};
     static const char *const forward_names[] = {EN_FORWARD_KERNELS(EN_KERNEL_NAME) NULL};
     static const char *const backward_names[] = {EN_BACKWARD_KERNELS(EN_KERNEL_NAME) NULL};
 
@@ -34,7 +28,6 @@ cdef extern from *:
     }
     #undef ARGUMENTS
     """
-    const char *kernel_names[]
     const char *const *forward_names
     const char *const *backward_names
     void run_forward(int kernel, int dtype, void *y, void *x, Py_ssize_t n) nogil

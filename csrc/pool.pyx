@@ -1,19 +1,7 @@
 """Pooling of non-overlapping square windows. No arithmetic here: see kernels/pool.c."""
 from libc.stdint cimport int32_t
 
-from arrays cimport Arrays, axis, real, release, whole
-
-cdef extern from "runtime/dispatch.h":
-    int en_isa
-    int EN_ISA_COUNT
-    bint en_isa_supported(int isa)
-
-cdef extern from *:
-    """
-    #include "kernels/pool.h"
-    static const char *const kernel_names[] = {EN_KERNELS(EN_KERNEL_NAME) NULL};
-    """
-    const char *kernel_names[]
+from arrays cimport Arrays, axis, integers, real, release
 
 cdef extern from "kernels/pool.h" nogil:
     void call_maxpool2d "maxpool2d" (int dtype, void *y, int32_t *argmax, void *x, Py_ssize_t planes, Py_ssize_t h,
@@ -57,7 +45,7 @@ def maxpool2d(y, argmax, x, Py_ssize_t p):
         check_plane(h, w)
         y_ = real(&a, y, "y", 4, True, n, c, h // p, w // p)
         if argmax is not None:
-            argmax_ = <int32_t *>whole(&a, argmax, "argmax", 4, 4, True, n, c, h // p, w // p)
+            argmax_ = <int32_t *>integers(&a, argmax, "argmax", 4, 4, True, n, c, h // p, w // p)
         with nogil:
             call_maxpool2d(a.dtype, y_, argmax_, x_, n * c, h, w, p)
     finally:
@@ -75,7 +63,7 @@ def maxpool2d_backward(dx, dy, argmax):
         check_plane(h, w)
         dy_ = real(&a, dy, "dy", 4, False, n, c)
         oh, ow = axis(&a, 1, 2), axis(&a, 1, 3)
-        argmax_ = <int32_t *>whole(&a, argmax, "argmax", 4, 4, False, n, c, oh, ow)
+        argmax_ = <int32_t *>integers(&a, argmax, "argmax", 4, 4, False, n, c, oh, ow)
         with nogil:
             bad = call_maxpool2d_backward(a.dtype, dx_, dy_, argmax_, n * c, h, w, oh, ow)
         if bad >= 0:

@@ -1,4 +1,16 @@
-# What every module of kernels offers besides its kernels. The including file declares `kernel_names`.
+# What every module of kernels offers besides its kernels. Included behind the module's first `cdef extern` block, whose
+# header kernels/<concern>.h lists them: C sees the headers in the order of these blocks.
+
+cdef extern from "runtime/dispatch.h":
+    int en_isa
+    int EN_ISA_COUNT
+    bint en_isa_supported(int isa)
+
+cdef extern from *:
+    """
+    static const char *const kernel_names[] = {EN_KERNELS(EN_KERNEL_NAME) NULL};
+    """
+    const char *kernel_names[]
 
 def kernels():
     """Names of the kernels in this module; each exists for every dtype and instruction set."""
