@@ -50,16 +50,17 @@ static inline void conv_inside(const conv_geometry *g, const conv_layout *at, pt
 }
 #endif
 
+/* A lane of a comparison: all ones or all zeros. */
 #if EN_IS_DOUBLE
-#define INTEGER int64_t
+#define MASK_LANE int64_t
 #else
-#define INTEGER int32_t
+#define MASK_LANE int32_t
 #endif
-typedef INTEGER EN_NAME(mask) __attribute__((vector_size(EN_VECTOR)));
+typedef MASK_LANE EN_NAME(mask) __attribute__((vector_size(EN_VECTOR)));
 typedef EN_NAME(mask) EN_NAME(loose_mask) __attribute__((aligned(1), may_alias));
 
 /* LANES ones, then LANES zeros: a load that ends n elements behind the ones keeps the first LANES - n. */
-static const INTEGER EN_NAME(keep)[2 * LANES] = {[0 ... LANES - 1] = -1};
+static const MASK_LANE EN_NAME(keep)[2 * LANES] = {[0 ... LANES - 1] = -1};
 
 static inline REAL *EN_NAME(aligned)(REAL *work)
 {
@@ -372,7 +373,7 @@ static void EN_NAME(channels_last)(REAL *restrict outputs, const REAL *restrict 
     }
 }
 
-EN_TILE_INLINE void EN_NAME(weights_tile_of)(const int rows, const int vectors, REAL *restrict sums,
+EN_INLINE void EN_NAME(weights_tile_of)(const int rows, const int vectors, REAL *restrict sums,
                                              const REAL *const *taps, const REAL *restrict outputs, ptrdiff_t height,
                                              ptrdiff_t width, ptrdiff_t columns)
 {
@@ -433,8 +434,8 @@ static void EN_NAME(weights_tile)(REAL *restrict sums, const REAL *const *taps, 
 #undef TILE_CASE
 }
 
-/* sums: in/out (width)   outputs: in (pixels, width).  Four partial sums, added in a fixed order. */
-static void EN_NAME(add_bias)(REAL *restrict sums, const REAL *restrict outputs, ptrdiff_t pixels, ptrdiff_t width)
+/* add_bias_gradient.  sums: in/out (width)   outputs: in (pixels, width).  Four partial sums, added in a fixed order. */
+static void EN_NAME(add_bias_gradient)(REAL *restrict sums, const REAL *restrict outputs, ptrdiff_t pixels, ptrdiff_t width)
 {
     for (ptrdiff_t j = 0; j < width; j += LANES) {
         VECTOR sum[4] = {{0}};
@@ -483,7 +484,7 @@ static void EN_NAME(conv2d_backward_weights)(REAL *restrict dw, REAL *restrict d
                                       vectors, height, width, at.columns);
             }
             if (db)
-                EN_NAME(add_bias)(bias + o, outputs + o * at.pixels, at.pixels, vectors * LANES);
+                EN_NAME(add_bias_gradient)(bias + o, outputs + o * at.pixels, at.pixels, vectors * LANES);
         }
     }
     for (ptrdiff_t o = 0; o < g->o; ++o) {
@@ -496,7 +497,7 @@ static void EN_NAME(conv2d_backward_weights)(REAL *restrict dw, REAL *restrict d
     }
 }
 
-#undef INTEGER
+#undef MASK_LANE
 #undef WEIGHT_ROWS
 #undef WEIGHT_VECTORS
 #undef WEIGHT_COLUMNS

@@ -4,12 +4,6 @@
 #include "kernels/instantiate.h"
 #else
 
-#if EN_IS_DOUBLE
-#define BITS uint64_t
-#else
-#define BITS uint32_t
-#endif
-
 /* x / keep where kept is 1, 0 where it is 0, whatever x is. A choice of reals stayed a branch for SSE2, which random
  * masks mispredict half of the time (2.3 ns per element against 0.2 ns, float32); this masks the bits instead. */
 static inline REAL EN_NAME(kept_share)(REAL x, REAL keep, BITS kept)
@@ -80,5 +74,4 @@ static void EN_NAME(dropout_backward)(REAL *restrict dx, const REAL *restrict dy
         dx[i] = EN_NAME(kept_share)(dy[i], keep, mask[i] != 0);
 }
 
-#undef BITS
 #endif

@@ -12,14 +12,7 @@
  *
  * Reductions: Cody & Waite 1980 (exp); Sun's fdlibm e_log.c, s_log1p.c (log); Lambert's continued fraction (tanh). */
 
-#if defined(__GNUC__)
-#define EN_INLINE static inline __attribute__((always_inline)) /* one call left standing would keep its loop scalar */
-#else
-#define EN_INLINE static inline
-#endif
-
 #if EN_IS_DOUBLE
-#define BITS uint64_t
 #define MANTISSA_BITS 52
 #define BIAS 1023                      /* of the exponent */
 #define INTEGER_SPACING 0x1p52         /* from here on, neighbouring reals are 1 apart */
@@ -30,9 +23,7 @@
 #define EXPM1_MINUS_ONE (-40.0)
 #define SMALLEST_NORMAL 0x1p-1022
 #define COPYSIGN __builtin_copysign
-#define FABS __builtin_fabs
 #else
-#define BITS uint32_t
 #define MANTISSA_BITS 23
 #define BIAS 127
 #define INTEGER_SPACING 0x1p23f
@@ -43,9 +34,7 @@
 #define EXPM1_MINUS_ONE (-20.0f)
 #define SMALLEST_NORMAL 0x1p-126f
 #define COPYSIGN __builtin_copysignf
-#define FABS __builtin_fabsf
 #endif
-#define C(value) ((REAL)(value))
 #define ROUNDER (C(1.5) * INTEGER_SPACING) /* ROUNDER + x - ROUNDER rounds x; the sum's last bits hold the integer */
 
 EN_INLINE BITS EN_NAME(to_bits)(REAL x)
@@ -192,7 +181,6 @@ EN_INLINE REAL EN_NAME(sigmoid)(REAL x)
     return numerator / (C(1) + e);
 }
 
-#undef BITS
 #undef MANTISSA_BITS
 #undef BIAS
 #undef INTEGER_SPACING
@@ -203,7 +191,4 @@ EN_INLINE REAL EN_NAME(sigmoid)(REAL x)
 #undef EXPM1_MINUS_ONE
 #undef SMALLEST_NORMAL
 #undef COPYSIGN
-#undef FABS
-#undef C
 #undef ROUNDER
-#undef EN_INLINE

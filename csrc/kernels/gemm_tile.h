@@ -1,32 +1,14 @@
-/* The register tile that matrix products are made of, and the vectors under it. No guard: a kernel body includes it
+/* The register tile that matrix products are made of. No guard: a kernel body includes it
  * once per dtype and instruction set (see instantiate.h), for which it defines
- *   LANES                        elements in one vector
- *   VECTOR, LOAD(p), STORE(p, v) one vector, and its transfer from and to any address
  *   TILE_ROWS, TILE_COLUMNS      the largest tile of gemm_tile
  *   EN_NAME(gemm_tile), EN_NAME(pack_rows)
  *
  * A tile keeps TILE_ROWS x TILE_VECTORS accumulators in registers and leaves room for one row of b and one broadcast
  * element of a: 16 of the 32 registers of AVX-512, 12 of the 16 of AVX2 and SSE2. Fewer rows than TILE_ROWS run a tile
  * of their own rather than a padded one: split rows with gemm_row, evenly. */
-#undef LANES
-#undef VECTOR
-#undef LOAD
-#undef STORE
 #undef TILE_ROWS
 #undef TILE_VECTORS
 #undef TILE_COLUMNS
-
-#if EN_IS_DOUBLE
-#define LANES (EN_VECTOR / 8)
-#else
-#define LANES (EN_VECTOR / 4)
-#endif
-
-typedef REAL EN_NAME(vector) __attribute__((vector_size(EN_VECTOR)));
-typedef EN_NAME(vector) EN_NAME(loose_vector) __attribute__((aligned(1), may_alias));
-#define VECTOR EN_NAME(vector)
-#define LOAD(p) ((VECTOR) *(const EN_NAME(loose_vector) *)(p))
-#define STORE(p, v) (*(EN_NAME(loose_vector) *)(p) = (v))
 
 #if EN_VECTOR == 64
 #define TILE_ROWS 8
@@ -39,7 +21,6 @@ typedef EN_NAME(vector) EN_NAME(loose_vector) __attribute__((aligned(1), may_ali
 
 #ifndef EN_GEMM_TILE_H
 #define EN_GEMM_TILE_H
-#define EN_TILE_INLINE static inline __attribute__((always_inline))
 
 /* Number of tiles that `rows` rows need, at most `most` rows each. */
 static inline ptrdiff_t gemm_tiles(ptrdiff_t rows, ptrdiff_t most)
@@ -64,7 +45,7 @@ static inline void EN_NAME(pack_rows)(REAL *restrict packed, const REAL *restric
             packed[k * rows + row] = a[row * row_stride + k * k_stride];
 }
 
-EN_TILE_INLINE void EN_NAME(gemm_tile_of)(const int rows, REAL *restrict c, ptrdiff_t c_stride,
+EN_INLINE void EN_NAME(gemm_tile_of)(const int rows, REAL *restrict c, ptrdiff_t c_stride,
                                           const REAL *restrict a, const REAL *restrict b,
                                           const REAL *restrict start, ptrdiff_t depth)
 {

@@ -4,7 +4,9 @@
  * each (dtype, instruction set), with these names defined:
  *   REAL          float or double                       EN_SUFFIX     f32 or f64
  *   EN_NAME(k)    k_f32_avx2 and so on                  EN_VECTOR     bytes in one vector register
- *   EN_IS_DOUBLE  0 or 1
+ *   EN_IS_DOUBLE  0 or 1                                BITS          the unsigned integer of REAL's size
+ *   FABS, SQRT    of a REAL                             C(number)     the number as a REAL
+ * and the vectors of vector.h.
  * The concern's list header (EN_CONCERN, EN_KERNELS, table.h) comes before. */
 #include <math.h>
 #include <string.h>
@@ -12,6 +14,14 @@
 #define EN_JOIN3_(a, b, c) a##_##b##_##c
 #define EN_JOIN3(a, b, c) EN_JOIN3_(a, b, c)
 #define EN_NAME(kernel) EN_JOIN3(kernel, EN_SUFFIX, EN_ISA)
+#define C(number) ((REAL)(number))
+
+/* Inlined whatever the size: one call left standing keeps its loop scalar, and hides constants that unroll another. */
+#if defined(__GNUC__)
+#define EN_INLINE static inline __attribute__((always_inline))
+#else
+#define EN_INLINE static inline
+#endif
 
 #define EN_ISA baseline
 #define EN_VECTOR 16

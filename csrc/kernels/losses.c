@@ -5,15 +5,14 @@
 #else
 
 #include "kernels/elementary.h"
+#include "kernels/reductions.h"
 
 /* Outputs that are probabilities are held inside [LOWEST, highest], where the logarithms are finite. */
 #define LOWEST ((REAL)1e-12)
 #if EN_IS_DOUBLE
 #define BELOW_ONE (1 - 1e-12)
-#define ABS __builtin_fabs
 #else
 #define BELOW_ONE (1 - 0x1p-23f) /* 1 - 1e-12 would round to 1, whose log(1 - o) is infinite */
-#define ABS __builtin_fabsf
 #endif
 
 static inline REAL EN_NAME(clip)(REAL o, REAL highest)
@@ -29,23 +28,12 @@ static inline REAL EN_NAME(slope_inside)(REAL slope, REAL o, REAL highest)
     return o > highest ? 0 : slope;
 }
 
-/* Adds the n numbers x to the partial sums; number i goes to lane i mod 8, a rest that fills no round to lane 0. */
+/* Adds the n numbers x to the partial sums. */
 static inline void EN_NAME(add_to)(double *restrict partial, const REAL *restrict x, ptrdiff_t n)
 {
-    ptrdiff_t i = 0;
-    for (; i + EN_LOSS_LANES <= n; i += EN_LOSS_LANES)
-        for (int lane = 0; lane < EN_LOSS_LANES; ++lane)
-            partial[lane] += (double)x[i + lane];
-    for (; i < n; ++i)
-        partial[0] += (double)x[i];
-}
-
-static inline double EN_NAME(total_of)(const double *partial)
-{
-    double total = 0;
-    for (int lane = 0; lane < EN_LOSS_LANES; ++lane)
-        total += partial[lane];
-    return total;
+#define ELEMENT(i) (double)x[i]
+    ADD_TERMS(partial, ELEMENT, n);
+#undef ELEMENT
 }
 
 /* mse.  (o - t)^2;   d/do = 2 (o - t). The sum's squares are taken in double, where no float overflows. */
@@ -53,18 +41,15 @@ static double EN_NAME(mse)(REAL *restrict each, REAL *restrict grad, const REAL 
                            double scale, ptrdiff_t n)
 {
     const REAL step = (REAL)(2 * scale);
-    double partial[EN_LOSS_LANES] = {0};
-    ptrdiff_t i = 0;
-    for (; i + EN_LOSS_LANES <= n; i += EN_LOSS_LANES)
-        for (int lane = 0; lane < EN_LOSS_LANES; ++lane)
-            partial[lane] += (double)(o[i + lane] - t[i + lane]) * (double)(o[i + lane] - t[i + lane]);
-    for (; i < n; ++i)
-        partial[0] += (double)(o[i] - t[i]) * (double)(o[i] - t[i]);
+    double partial[DOUBLE_SUMS] = {0};
+#define SQUARE(i) (double)(o[i] - t[i]) * (double)(o[i] - t[i])
+    ADD_TERMS(partial, SQUARE, n);
+#undef SQUARE
     if (each)
-        for (i = 0; i < n; ++i)
+        for (ptrdiff_t i = 0; i < n; ++i)
             each[i] = (o[i] - t[i]) * (o[i] - t[i]);
     if (grad)
-        for (i = 0; i < n; ++i)
+        for (ptrdiff_t i = 0; i < n; ++i)
             grad[i] = step * (o[i] - t[i]);
     return EN_NAME(total_of)(partial);
 }
@@ -73,7 +58,7 @@ static double EN_NAME(mse)(REAL *restrict each, REAL *restrict grad, const REAL 
  * in one loop, so what they share (an exponential) is computed once. */
 #define OVER_BLOCKS(value, slope) \
     const REAL step = (REAL)scale; \
-    double partial[EN_LOSS_LANES] = {0}; \
+    double partial[DOUBLE_SUMS] = {0}; \
     REAL loss[EN_LOSS_BLOCK]; \
     for (ptrdiff_t start = 0; start < n; start += EN_LOSS_BLOCK, o += EN_LOSS_BLOCK, t += EN_LOSS_BLOCK) { \
         ptrdiff_t count = n - start < EN_LOSS_BLOCK ? n - start : EN_LOSS_BLOCK; \
@@ -128,7 +113,7 @@ static double EN_NAME(binary_cross_entropy_at_sigmoid)(REAL *restrict each, REAL
 static inline REAL EN_NAME(logit_value)(REAL o, REAL t)
 {
     REAL positive = o < 0 ? 0 : o;
-    return positive - o * t + EN_NAME(log1p)(EN_NAME(exp)(-ABS(o)));
+    return positive - o * t + EN_NAME(log1p)(EN_NAME(exp)(-FABS(o)));
 }
 
 static inline REAL EN_NAME(logit_slope)(REAL o, REAL t) { return EN_NAME(sigmoid)(o) - t; }
@@ -158,7 +143,7 @@ static double EN_NAME(cross_entropy)(REAL *restrict each, REAL *restrict grad, c
 
 static inline double EN_NAME(sum)(const REAL *restrict x, ptrdiff_t n)
 {
-    double partial[EN_LOSS_LANES] = {0};
+    double partial[DOUBLE_SUMS] = {0};
     EN_NAME(add_to)(partial, x, n);
     return EN_NAME(total_of)(partial);
 }
@@ -180,24 +165,6 @@ static double EN_NAME(cross_entropy_at_softmax)(REAL *restrict each, REAL *restr
     return EN_NAME(cross_entropy)(each, NULL, o, t, scale, rows * classes);
 }
 
-/* The largest of n >= 1 numbers, or NaN if the first is. */
-static inline REAL EN_NAME(largest)(const REAL *restrict x, ptrdiff_t n)
-{
-    REAL top[EN_LOSS_LANES], most;
-    ptrdiff_t i = 0;
-    for (int lane = 0; lane < EN_LOSS_LANES; ++lane)
-        top[lane] = x[0];
-    for (; i + EN_LOSS_LANES <= n; i += EN_LOSS_LANES)
-        for (int lane = 0; lane < EN_LOSS_LANES; ++lane)
-            top[lane] = x[i + lane] > top[lane] ? x[i + lane] : top[lane];
-    most = top[0];
-    for (int lane = 1; lane < EN_LOSS_LANES; ++lane)
-        most = top[lane] > most ? top[lane] : most;
-    for (; i < n; ++i)
-        most = x[i] > most ? x[i] : most;
-    return most;
-}
-
 /* What a row of softmax_cross_entropy needs to know of all its classes, with z = o - max o. */
 struct EN_NAME(row_sums) {
     double exponentials; /* sum e^z */
@@ -208,15 +175,10 @@ struct EN_NAME(row_sums) {
 static inline void EN_NAME(add_row)(struct EN_NAME(row_sums) *sums, const REAL *restrict e, const REAL *restrict o,
                                     const REAL *restrict t, REAL top, ptrdiff_t n)
 {
-    double expected[EN_LOSS_LANES] = {0};
-    ptrdiff_t i = 0;
-    for (; i + EN_LOSS_LANES <= n; i += EN_LOSS_LANES)
-        for (int lane = 0; lane < EN_LOSS_LANES; ++lane) {
-            REAL product = t[i + lane] * (o[i + lane] - top);
-            expected[lane] += (double)(t[i + lane] == 0 ? 0 : product);
-        }
-    for (; i < n; ++i)
-        expected[0] += t[i] == 0 ? 0 : (double)(t[i] * (o[i] - top));
+    double expected[DOUBLE_SUMS] = {0};
+#define PRODUCT(i) (double)(t[i] == 0 ? 0 : t[i] * (o[i] - top))
+    ADD_TERMS(expected, PRODUCT, n);
+#undef PRODUCT
     sums->exponentials += EN_NAME(sum)(e, n);
     sums->mass += EN_NAME(sum)(t, n);
     sums->expected += EN_NAME(total_of)(expected);
@@ -233,7 +195,7 @@ static inline double EN_NAME(row_loss)(const struct EN_NAME(row_sums) *sums, REA
 static double EN_NAME(long_row)(REAL *restrict grad, const REAL *restrict o, const REAL *restrict t, double scale,
                                 ptrdiff_t classes)
 {
-    const REAL top = EN_NAME(largest)(o, classes);
+    const REAL top = EN_NAME(maximum)(o, classes);
     struct EN_NAME(row_sums) sums = {0, 0, 0};
     for (ptrdiff_t start = 0; start < classes; start += EN_LOSS_BLOCK) {
         ptrdiff_t count = classes - start < EN_LOSS_BLOCK ? classes - start : EN_LOSS_BLOCK;
@@ -257,7 +219,7 @@ static double EN_NAME(short_rows)(REAL *restrict each, REAL *restrict grad, cons
     struct EN_NAME(row_sums) sums[EN_LOSS_BLOCK];
     double total = 0;
     for (ptrdiff_t row = 0; row < rows; ++row) {
-        top[row] = EN_NAME(largest)(o + row * classes, classes);
+        top[row] = EN_NAME(maximum)(o + row * classes, classes);
         for (ptrdiff_t i = 0; i < classes; ++i)
             e[row * classes + i] = o[row * classes + i] - top[row];
     }
@@ -314,6 +276,5 @@ static double EN_NAME(softmax_cross_entropy)(REAL *restrict each, REAL *restrict
 
 #undef LOWEST
 #undef BELOW_ONE
-#undef ABS
 #undef OVER_BLOCKS
 #endif

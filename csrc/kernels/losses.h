@@ -28,7 +28,6 @@
 #include "kernels/table.h"
 
 #define EN_LOSS_BLOCK 512 /* elements at a time: their losses stay in the first-level cache */
-#define EN_LOSS_LANES 8
 
 #define mse(dtype, ...) EN_CALL(losses, mse, dtype, __VA_ARGS__)
 #define binary_cross_entropy(dtype, ...) EN_CALL(losses, binary_cross_entropy, dtype, __VA_ARGS__)

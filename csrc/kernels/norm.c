@@ -13,7 +13,7 @@
 /* A vector of doubles that fills a register, and as many REALs. */
 typedef double EN_NAME(doubles) __attribute__((vector_size(EN_VECTOR)));
 #define DOUBLES EN_NAME(doubles)
-#define LANES ((ptrdiff_t)(EN_VECTOR / sizeof(double)))
+#define DOUBLE_LANES ((ptrdiff_t)(EN_VECTOR / sizeof(double)))
 typedef REAL EN_NAME(reals) __attribute__((vector_size(EN_VECTOR / sizeof(double) * sizeof(REAL))));
 
 static inline DOUBLES EN_NAME(load)(const REAL *restrict x)
@@ -26,7 +26,7 @@ static inline DOUBLES EN_NAME(load)(const REAL *restrict x)
 static inline double EN_NAME(total)(DOUBLES v)
 {
     double sum = 0;
-    for (ptrdiff_t lane = 0; lane < LANES; ++lane)
+    for (ptrdiff_t lane = 0; lane < DOUBLE_LANES; ++lane)
         sum += v[lane];
     return sum;
 }
@@ -45,15 +45,15 @@ static inline void EN_NAME(long_moments)(double *restrict sum, double *restrict 
     double rest = 0, rest_squares = 0;
     for (ptrdiff_t i = 0; i < n; ++i, x += stride) {
         ptrdiff_t j = 0;
-        for (; j + 4 * LANES <= s; j += 4 * LANES) {
+        for (; j + 4 * DOUBLE_LANES <= s; j += 4 * DOUBLE_LANES) {
             const DOUBLES d0 = EN_NAME(load)(x + j) - (double)shift;
-            const DOUBLES d1 = EN_NAME(load)(x + j + LANES) - (double)shift;
-            const DOUBLES d2 = EN_NAME(load)(x + j + 2 * LANES) - (double)shift;
-            const DOUBLES d3 = EN_NAME(load)(x + j + 3 * LANES) - (double)shift;
+            const DOUBLES d1 = EN_NAME(load)(x + j + DOUBLE_LANES) - (double)shift;
+            const DOUBLES d2 = EN_NAME(load)(x + j + 2 * DOUBLE_LANES) - (double)shift;
+            const DOUBLES d3 = EN_NAME(load)(x + j + 3 * DOUBLE_LANES) - (double)shift;
             sum0 += d0, sum1 += d1, sum2 += d2, sum3 += d3;
             sq0 += d0 * d0, sq1 += d1 * d1, sq2 += d2 * d2, sq3 += d3 * d3;
         }
-        for (; j + LANES <= s; j += LANES) {
+        for (; j + DOUBLE_LANES <= s; j += DOUBLE_LANES) {
             const DOUBLES d = EN_NAME(load)(x + j) - (double)shift;
             sum0 += d;
             sq0 += d * d;
@@ -77,9 +77,9 @@ static inline void EN_NAME(long_products)(double *restrict sum_dy, double *restr
     double rest_dy = 0, rest_dyd = 0, rest_d = 0;
     for (ptrdiff_t i = 0; i < n; ++i, x += stride, dy += stride) {
         ptrdiff_t j = 0;
-        for (; j + 2 * LANES <= s; j += 2 * LANES) {
+        for (; j + 2 * DOUBLE_LANES <= s; j += 2 * DOUBLE_LANES) {
             const DOUBLES g0 = EN_NAME(load)(dy + j), d0 = EN_NAME(load)(x + j) - (double)mean;
-            const DOUBLES g1 = EN_NAME(load)(dy + j + LANES), d1 = EN_NAME(load)(x + j + LANES) - (double)mean;
+            const DOUBLES g1 = EN_NAME(load)(dy + j + DOUBLE_LANES), d1 = EN_NAME(load)(x + j + DOUBLE_LANES) - (double)mean;
             dy0 += g0, dy1 += g1;
             dyd0 += g0 * d0, dyd1 += g1 * d1;
             total0 += d0, total1 += d1;
@@ -330,5 +330,5 @@ static void EN_NAME(batchnorm_inference_backward)(REAL *restrict dx, REAL *restr
 #undef MOST_COLUMNS
 #undef MOST_SHORT
 #undef DOUBLES
-#undef LANES
+#undef DOUBLE_LANES
 #endif

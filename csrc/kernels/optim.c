@@ -4,17 +4,13 @@
 #include "kernels/instantiate.h"
 #else
 
+#include "kernels/reductions.h"
+
 #if EN_IS_DOUBLE
-#define BITS uint64_t
 #define EXPONENT_BITS 0x7ff0000000000000u
-#define SQRT sqrt
-#define FABS fabs
 #define MOST_GRADIENT 1e150
 #else
-#define BITS uint32_t
 #define EXPONENT_BITS 0x7f800000u
-#define SQRT sqrtf
-#define FABS fabsf
 #define MOST_GRADIENT 1e18f
 #endif
 
@@ -43,20 +39,14 @@ static ptrdiff_t EN_NAME(first_non_finite)(const REAL *restrict x, ptrdiff_t n)
     return -1;
 }
 
-/* sum_of_squares.  Sum of x^2 in double precision; eight partial sums in a fixed order, so the result does not depend
- * on the instruction set's width. */
+/* sum_of_squares.  Sum of x^2 in double precision, in the fixed order of reductions.h. */
 static double EN_NAME(sum_of_squares)(const REAL *restrict x, ptrdiff_t n)
 {
-    double partial[8] = {0}, total = 0;
-    ptrdiff_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int lane = 0; lane < 8; ++lane)
-            partial[lane] += (double)x[i + lane] * (double)x[i + lane];
-    for (; i < n; ++i)
-        partial[0] += (double)x[i] * (double)x[i];
-    for (int lane = 0; lane < 8; ++lane)
-        total += partial[lane];
-    return total;
+    double partial[DOUBLE_SUMS] = {0};
+#define SQUARE(i) (double)x[i] * (double)x[i]
+    ADD_TERMS(partial, SQUARE, n);
+#undef SQUARE
+    return EN_NAME(total_of)(partial);
 }
 
 /* 1 if every scale * g has a square that can be summed; a NaN has not. Larger ones would turn second moments into
@@ -135,10 +125,7 @@ static ptrdiff_t EN_NAME(adam_step)(REAL *restrict w, REAL *restrict m, REAL *re
     })
 }
 
-#undef BITS
 #undef EXPONENT_BITS
-#undef SQRT
 #undef FOR_USABLE_BLOCKS
-#undef FABS
 #undef MOST_GRADIENT
 #endif

@@ -5,27 +5,20 @@
 #else
 
 #include "kernels/elementary.h"
-
-#if EN_IS_DOUBLE
-#define FABS fabs
-#else
-#define FABS fabsf
-#endif
-#define C(value) ((REAL)(value))
+#include "kernels/reductions.h"
 
 /* The output may be the input itself, so it cannot be `restrict`; element i depends on element i alone, which the
  * compiler has to be told to vectorise that case too. */
 #if defined(__clang__)
 #define ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
-#define EN_INLINE static inline __attribute__((always_inline))
-#define EN_CALLED static __attribute__((noinline))
 #elif defined(__GNUC__)
 #define ELEMENTWISE _Pragma("GCC ivdep")
-#define EN_INLINE static inline __attribute__((always_inline))
-#define EN_CALLED static __attribute__((noinline))
 #else
 #define ELEMENTWISE
-#define EN_INLINE static inline
+#endif
+#if defined(__GNUC__)
+#define EN_CALLED static __attribute__((noinline))
+#else
 #define EN_CALLED static
 #endif
 
@@ -44,22 +37,21 @@
 /* FORWARD(name) { return f(x); } and BACKWARD(name, saved) { return f'(saved) times dy; } define a kernel by what it
  * does to one element. It runs over whole vectors only: the last few elements go through a padded tile, which is
  * faster than a scalar rest and keeps that rest out of the binary (231 kB without, 147 kB with). */
-#define TILE ((ptrdiff_t)(EN_VECTOR / sizeof(REAL)))
 #define FORWARD(name) \
     EN_INLINE REAL EN_NAME(name##_element)(REAL x); \
     EN_CALLED void EN_NAME(name##_tiles)(REAL *y, const REAL *x, ptrdiff_t n) \
     { \
-        ELEMENTWISE for (ptrdiff_t i = 0; i < (n & -TILE); ++i) \
+        ELEMENTWISE for (ptrdiff_t i = 0; i < (n & -(ptrdiff_t)LANES); ++i) \
             y[i] = EN_NAME(name##_element)(x[i]); \
     } \
     static void EN_NAME(name)(REAL *y, const REAL *x, ptrdiff_t n) \
     { \
-        ptrdiff_t whole = n & -TILE; \
+        ptrdiff_t whole = n & -(ptrdiff_t)LANES; \
         EN_NAME(name##_tiles)(y, x, whole); \
         if (n > whole) { \
-            REAL tile[EN_VECTOR / sizeof(REAL)] = {0}; \
+            REAL tile[LANES] = {0}; \
             memcpy(tile, x + whole, (size_t)(n - whole) * sizeof(REAL)); \
-            EN_NAME(name##_tiles)(tile, tile, TILE); \
+            EN_NAME(name##_tiles)(tile, tile, LANES); \
             memcpy(y + whole, tile, (size_t)(n - whole) * sizeof(REAL)); \
         } \
     } \
@@ -68,18 +60,18 @@
     EN_INLINE REAL EN_NAME(name##_element)(REAL dy, REAL saved); \
     EN_CALLED void EN_NAME(name##_tiles)(REAL *dx, const REAL *dy, const REAL *saved, ptrdiff_t n) \
     { \
-        ELEMENTWISE for (ptrdiff_t i = 0; i < (n & -TILE); ++i) \
+        ELEMENTWISE for (ptrdiff_t i = 0; i < (n & -(ptrdiff_t)LANES); ++i) \
             dx[i] = EN_NAME(name##_element)(dy[i], saved[i]); \
     } \
     static void EN_NAME(name)(REAL *dx, const REAL *dy, const REAL *saved, ptrdiff_t n) \
     { \
-        ptrdiff_t whole = n & -TILE; \
+        ptrdiff_t whole = n & -(ptrdiff_t)LANES; \
         EN_NAME(name##_tiles)(dx, dy, saved, whole); \
         if (n > whole) { \
-            REAL tile[2][EN_VECTOR / sizeof(REAL)] = {{0}}; \
+            REAL tile[2][LANES] = {{0}}; \
             memcpy(tile[0], dy + whole, (size_t)(n - whole) * sizeof(REAL)); \
             memcpy(tile[1], saved + whole, (size_t)(n - whole) * sizeof(REAL)); \
-            EN_NAME(name##_tiles)(tile[0], tile[0], tile[1], TILE); \
+            EN_NAME(name##_tiles)(tile[0], tile[0], tile[1], LANES); \
             memcpy(dx + whole, tile[0], (size_t)(n - whole) * sizeof(REAL)); \
         } \
     } \
@@ -273,21 +265,22 @@ BACKWARD(mish_backward, z)
     return dy * ((p * q + x * slope) / (q * q));
 }
 
-/* Sums over a row go through LANES partial sums of at most SUM_BLOCK elements each time: the order is the same on every
- * instruction set, and the rounding error grows with SUM_BLOCK / LANES and n / SUM_BLOCK instead of n. */
-#define LANES 16
+/* Sums over a row stay in REAL, so that all of a vector's lanes work: REAL_SUMS partial sums of at most SUM_BLOCK
+ * elements each time. The order is the same on every instruction set, and the rounding error grows with
+ * SUM_BLOCK / REAL_SUMS and n / SUM_BLOCK instead of n. */
+#define REAL_SUMS 16
 #define SUM_BLOCK 1024
 #define SUM(term) \
     REAL total = 0; \
     for (ptrdiff_t start = 0; start < n; start += SUM_BLOCK) { \
         ptrdiff_t i = start, stop = n - start < SUM_BLOCK ? n : start + SUM_BLOCK; \
         REAL sum = 0; \
-        if (stop - start >= LANES) { \
-            REAL partial[LANES] = {0}; \
-            for (; i + LANES <= stop; i += LANES) \
-                for (int lane = 0; lane < LANES; ++lane) \
+        if (stop - start >= REAL_SUMS) { \
+            REAL partial[REAL_SUMS] = {0}; \
+            for (; i + REAL_SUMS <= stop; i += REAL_SUMS) \
+                for (int lane = 0; lane < REAL_SUMS; ++lane) \
                     partial[lane] += term(i + lane); \
-            for (int half = LANES / 2; half > 0; half /= 2) \
+            for (int half = REAL_SUMS / 2; half > 0; half /= 2) \
                 for (int lane = 0; lane < half; ++lane) \
                     partial[lane] += partial[lane + half]; \
             sum = partial[0]; \
@@ -310,26 +303,6 @@ static inline REAL EN_NAME(dot)(const REAL *x, const REAL *y, ptrdiff_t n)
 #define PRODUCT(i) x[i] * y[i]
     SUM(PRODUCT)
 #undef PRODUCT
-}
-
-/* The largest element that is not NaN, or -inf. */
-static inline REAL EN_NAME(maximum)(const REAL *x, ptrdiff_t n)
-{
-    REAL largest = -C(INFINITY);
-    ptrdiff_t i = 0;
-    if (n >= LANES) {
-        REAL partial[LANES];
-        for (int lane = 0; lane < LANES; ++lane)
-            partial[lane] = largest;
-        for (; i + LANES <= n; i += LANES)
-            for (int lane = 0; lane < LANES; ++lane)
-                partial[lane] = x[i + lane] > partial[lane] ? x[i + lane] : partial[lane];
-        for (int lane = 0; lane < LANES; ++lane)
-            largest = partial[lane] > largest ? partial[lane] : largest;
-    }
-    for (; i < n; ++i)
-        largest = x[i] > largest ? x[i] : largest;
-    return largest;
 }
 
 /* softmax.  x: in, y: out (rows, cols);   y_c = e^(x_c - m) / sum_k e^(x_k - m),   m = max_k x_k       Bridle 1990
@@ -420,8 +393,6 @@ static void EN_NAME(column_sums)(REAL *restrict out, const REAL *restrict x, ptr
     }
 }
 
-#undef FABS
-#undef C
 #undef ELEMENTWISE
 #undef LEAKYRELU_SLOPE
 #undef SELU_SCALE
@@ -432,10 +403,8 @@ static void EN_NAME(column_sums)(REAL *restrict out, const REAL *restrict x, ptr
 #undef GELU_FAR
 #undef FORWARD
 #undef BACKWARD
-#undef TILE
-#undef EN_INLINE
 #undef EN_CALLED
-#undef LANES
+#undef REAL_SUMS
 #undef SUM_BLOCK
 #undef SUM
 #undef SOFTMAX_BLOCK

@@ -4,8 +4,6 @@
 #include "kernels/instantiate.h"
 #else
 
-#define INLINED static inline __attribute__((always_inline))
-
 /* A later element wins only if it is greater, so the first of equals stays; a NaN beats every number and stays. */
 #define BEATS(v, best) (((best) == (best)) & !((v) <= (best)))
 
@@ -13,7 +11,7 @@
  * Inlined with constants for width, p and keep: then the loop over the window is unrolled and the compiler vectorises
  * over the windows. It does so only if the window is one loop (hence the division by p) and each choice depends on one
  * comparison (hence BEATS in two steps). */
-INLINED void EN_NAME(maxpool_windows)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x, int32_t place,
+EN_INLINE void EN_NAME(maxpool_windows)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x, int32_t place,
                                       ptrdiff_t w, const int width, const int p, const int keep)
 {
     for (int j = 0; j < width; ++j) {
@@ -35,7 +33,7 @@ INLINED void EN_NAME(maxpool_windows)(REAL *restrict y, int32_t *restrict argmax
 
 /* One row of ow >= width windows in steps of `width`. The last step goes back over windows that are done: finished
  * rows of 12 or 14 windows, which small images have, would otherwise spend most of their time in single windows. */
-INLINED void EN_NAME(maxpool_row)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x, int32_t place,
+EN_INLINE void EN_NAME(maxpool_row)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x, int32_t place,
                                   ptrdiff_t w, ptrdiff_t ow, const int width, const int p, const int keep)
 {
     ptrdiff_t j = 0;
@@ -47,9 +45,7 @@ INLINED void EN_NAME(maxpool_row)(REAL *restrict y, int32_t *restrict argmax, co
     }
 }
 
-#define LANES ((int)(EN_VECTOR / sizeof(REAL)))
-
-INLINED void EN_NAME(maxpool_small)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x,
+EN_INLINE void EN_NAME(maxpool_small)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x,
                                     ptrdiff_t planes, ptrdiff_t h, ptrdiff_t w, const int p, const int keep)
 {
     const ptrdiff_t oh = h / p, ow = w / p;
@@ -130,7 +126,7 @@ static ptrdiff_t EN_NAME(maxpool2d_backward)(REAL *restrict dx, const REAL *rest
     return -1;
 }
 
-INLINED void EN_NAME(avgpool_small)(REAL *restrict y, const REAL *restrict x,
+EN_INLINE void EN_NAME(avgpool_small)(REAL *restrict y, const REAL *restrict x,
                                     ptrdiff_t planes, ptrdiff_t h, ptrdiff_t w, ptrdiff_t p)
 {
     const ptrdiff_t oh = h / p, ow = w / p;
@@ -184,7 +180,7 @@ static void EN_NAME(avgpool2d)(REAL *restrict y, const REAL *restrict x,
 }
 
 /* The p rows under one row of windows are equal: the first is spread, the others are copies of it. */
-INLINED void EN_NAME(avgpool_spread)(REAL *restrict dx, const REAL *restrict dy,
+EN_INLINE void EN_NAME(avgpool_spread)(REAL *restrict dx, const REAL *restrict dy,
                                      ptrdiff_t planes, ptrdiff_t h, ptrdiff_t w, ptrdiff_t p)
 {
     const ptrdiff_t oh = h / p, ow = w / p, dropped = h - oh * p;
@@ -218,7 +214,5 @@ static void EN_NAME(avgpool2d_backward)(REAL *restrict dx, const REAL *restrict 
         EN_NAME(avgpool_spread)(dx, dy, planes, h, w, p);
 }
 
-#undef INLINED
-#undef LANES
 #undef BEATS
 #endif
