@@ -1,9 +1,9 @@
 """Takes arrays apart for the kernels: the one place where a Python object becomes a pointer.
 
-A function of a Cython module keeps an ``Arrays`` on its stack, takes each argument with ``real``, ``flat`` or
-``integers``, and calls ``release`` in ``finally``. Taking checks everything a kernel relies on: a C-contiguous, aligned,
-native array of the right dtype and shape, writable where the kernel writes, and no overlap between what is written and
-anything else.
+A function of a Cython module keeps an ``Arrays`` on its stack, takes each argument with ``real``, ``optional``, ``flat``
+or ``integers``, and calls ``release`` in ``finally``. Taking checks everything a kernel relies on: a C-contiguous,
+aligned, native array of the right dtype and shape, writable where the kernel writes, and no overlap between what is
+written and anything else.
 """
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, Py_buffer, PyBuffer_Release, PyObject_GetBuffer,
@@ -114,6 +114,12 @@ cdef inline void *real(Arrays *arrays, object array, str name, int ndim, bint wr
     cdef Py_ssize_t[4] shape = [d0, d1, d2, d3]
     check_shape(&arrays.held[arrays.count - 1], name, ndim, shape)
     return start
+
+
+cdef inline void *optional(Arrays *arrays, object array, str name, int ndim, bint write=False, Py_ssize_t d0=ANY,
+                           Py_ssize_t d1=ANY, Py_ssize_t d2=ANY, Py_ssize_t d3=ANY) except? NULL:
+    """Like ``real``, but NULL for None."""
+    return NULL if array is None else real(arrays, array, name, ndim, write, d0, d1, d2, d3)
 
 
 cdef inline void *integers(Arrays *arrays, object array, str name, int itemsize, int ndim, bint write=False,

@@ -3,7 +3,7 @@
 Every function takes the strides, the zero padding above and to the left, and as many outputs as its arrays say; what a
 window covers below and to the right of the image is padding too.
 """
-from arrays cimport ANY, Arrays, axis, real, release
+from arrays cimport ANY, Arrays, axis, optional, real, release
 
 cdef extern from "kernels/conv.h" nogil:
     ctypedef struct conv_geometry:
@@ -21,6 +21,8 @@ cdef extern from "kernels/conv.h" nogil:
         int dtype, void *dw, void *db, void *dy, void *x, void *work, conv_geometry *g)
 
 include "runtime/module.pxi"
+
+MOST = EN_CONV_MOST  # stride, padding, kernel side and extent of all windows
 
 
 cdef int check_axis(str name, Py_ssize_t outputs, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t pad) except -1:
@@ -48,15 +50,34 @@ cdef void *take_work(Arrays *arrays, object work, Py_ssize_t needed) except NULL
     return pointer
 
 
-cdef int from_image(conv_geometry *g, Arrays *arrays, int index) except -1:
-    g.n, g.c = axis(arrays, index, 0), axis(arrays, index, 1)
-    g.h, g.w = axis(arrays, index, 2), axis(arrays, index, 3)
-    return 0
+cdef void set_steps(conv_geometry *g, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_top,
+                    Py_ssize_t pad_left) noexcept:
+    g.stride_h, g.stride_w, g.pad_top, g.pad_left = stride_h, stride_w, pad_top, pad_left
 
 
-cdef int from_weights(conv_geometry *g, Arrays *arrays, int index) except -1:
+cdef void *take_image(Arrays *arrays, conv_geometry *g, object x, str name, bint write) except NULL:
+    """Pointer to ``x`` (n, c, h, w), whose shape becomes that of ``g``."""
+    pointer = real(arrays, x, name, 4, write)
+    cdef int index = arrays.count - 1
+    g.n, g.c, g.h, g.w = axis(arrays, index, 0), axis(arrays, index, 1), axis(arrays, index, 2), axis(arrays, index, 3)
+    return pointer
+
+
+cdef void *take_weights(Arrays *arrays, conv_geometry *g, object w, str name, bint write) except NULL:
+    """Pointer to ``w`` (o, c, kh, kw) for the channels of ``g``, which gets the other sizes."""
+    pointer = real(arrays, w, name, 4, write, ANY, g.c)
+    cdef int index = arrays.count - 1
     g.o, g.kh, g.kw = axis(arrays, index, 0), axis(arrays, index, 2), axis(arrays, index, 3)
-    return 0
+    return pointer
+
+
+cdef void *take_outputs(Arrays *arrays, conv_geometry *g, object y, str name, bint write) except NULL:
+    """Pointer to ``y`` (n, o, oh, ow); with its size ``g`` is complete, and checked."""
+    pointer = real(arrays, y, name, 4, write, g.n, g.o)
+    cdef int index = arrays.count - 1
+    g.oh, g.ow = axis(arrays, index, 2), axis(arrays, index, 3)
+    check_geometry(g)
+    return pointer
 
 
 def workspace(x_shape, w_shape, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_top, Py_ssize_t pad_left,
@@ -65,7 +86,8 @@ def workspace(x_shape, w_shape, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssi
     cdef conv_geometry g
     g.n, g.c, g.h, g.w = x_shape
     g.o, _, g.kh, g.kw = w_shape
-    g.stride_h, g.stride_w, g.pad_top, g.pad_left, g.oh, g.ow = stride_h, stride_w, pad_top, pad_left, oh, ow
+    set_steps(&g, stride_h, stride_w, pad_top, pad_left)
+    g.oh, g.ow = oh, ow
     if min(g.n, g.c, g.h, g.w, g.o) < 0:
         raise ValueError(f"shape: expected no negative size, got {tuple(x_shape)} and {tuple(w_shape)}")
     check_geometry(&g)
@@ -78,12 +100,11 @@ def im2col(x, col, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride_h, Py_ssize_t
     cdef Arrays a
     cdef conv_geometry g
     a.count = 0
-    g.o, g.kh, g.kw, g.stride_h, g.stride_w = 0, kh, kw, stride_h, stride_w
-    g.pad_top, g.pad_left, g.oh, g.ow = pad_top, pad_left, oh, ow
+    set_steps(&g, stride_h, stride_w, pad_top, pad_left)
+    g.o, g.kh, g.kw, g.oh, g.ow = 0, kh, kw, oh, ow
     check_geometry(&g)
     try:
-        x_ = real(&a, x, "x", 4)
-        from_image(&g, &a, 0)
+        x_ = take_image(&a, &g, x, "x", False)
         col_ = take_columns(&a, col, &g, True)
         with nogil:
             im2col_kernel(a.dtype, col_, x_, &g)
@@ -97,12 +118,11 @@ def col2im(col, x, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride_h, Py_ssize_t
     cdef Arrays a
     cdef conv_geometry g
     a.count = 0
-    g.o, g.kh, g.kw, g.stride_h, g.stride_w = 0, kh, kw, stride_h, stride_w
-    g.pad_top, g.pad_left, g.oh, g.ow = pad_top, pad_left, oh, ow
+    set_steps(&g, stride_h, stride_w, pad_top, pad_left)
+    g.o, g.kh, g.kw, g.oh, g.ow = 0, kh, kw, oh, ow
     check_geometry(&g)
     try:
-        x_ = real(&a, x, "x", 4, True)
-        from_image(&g, &a, 0)
+        x_ = take_image(&a, &g, x, "x", True)
         col_ = take_columns(&a, col, &g, False)
         with nogil:
             col2im_kernel(a.dtype, x_, col_, &g)
@@ -122,19 +142,13 @@ def conv2d(x, w, b, y, work, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_
     """Write ``x`` (n, c, h, w) correlated with ``w`` (o, c, kh, kw), plus ``b`` (o) or None, into ``y`` (n, o, oh, ow)."""
     cdef Arrays a
     cdef conv_geometry g
-    cdef void *b_ = NULL
     a.count = 0
-    g.stride_h, g.stride_w, g.pad_top, g.pad_left = stride_h, stride_w, pad_top, pad_left
+    set_steps(&g, stride_h, stride_w, pad_top, pad_left)
     try:
-        x_ = real(&a, x, "x", 4)
-        from_image(&g, &a, 0)
-        w_ = real(&a, w, "w", 4, False, ANY, g.c)
-        from_weights(&g, &a, 1)
-        y_ = real(&a, y, "y", 4, True, g.n, g.o)
-        g.oh, g.ow = axis(&a, 2, 2), axis(&a, 2, 3)
-        check_geometry(&g)
-        if b is not None:
-            b_ = real(&a, b, "b", 1, False, g.o)
+        x_ = take_image(&a, &g, x, "x", False)
+        w_ = take_weights(&a, &g, w, "w", False)
+        y_ = take_outputs(&a, &g, y, "y", True)
+        b_ = optional(&a, b, "b", 1, False, g.o)
         work_ = take_work(&a, work, conv2d_workspace(&g))
         with nogil:
             conv2d_kernel(a.dtype, y_, x_, w_, b_, work_, &g)
@@ -148,15 +162,11 @@ def conv2d_backward_input(dy, w, dx, work, Py_ssize_t stride_h, Py_ssize_t strid
     cdef Arrays a
     cdef conv_geometry g
     a.count = 0
-    g.stride_h, g.stride_w, g.pad_top, g.pad_left = stride_h, stride_w, pad_top, pad_left
+    set_steps(&g, stride_h, stride_w, pad_top, pad_left)
     try:
-        dx_ = real(&a, dx, "dx", 4, True)
-        from_image(&g, &a, 0)
-        w_ = real(&a, w, "w", 4, False, ANY, g.c)
-        from_weights(&g, &a, 1)
-        dy_ = real(&a, dy, "dy", 4, False, g.n, g.o)
-        g.oh, g.ow = axis(&a, 2, 2), axis(&a, 2, 3)
-        check_geometry(&g)
+        dx_ = take_image(&a, &g, dx, "dx", True)
+        w_ = take_weights(&a, &g, w, "w", False)
+        dy_ = take_outputs(&a, &g, dy, "dy", False)
         work_ = take_work(&a, work, conv2d_backward_input_workspace(&g))
         with nogil:
             conv2d_backward_input_kernel(a.dtype, dx_, dy_, w_, work_, &g)
@@ -169,19 +179,13 @@ def conv2d_backward_weights(dy, x, dw, db, work, Py_ssize_t stride_h, Py_ssize_t
     """Overwrite ``dw`` (o, c, kh, kw) and ``db`` (o), or None, with the gradients at the parameters."""
     cdef Arrays a
     cdef conv_geometry g
-    cdef void *db_ = NULL
     a.count = 0
-    g.stride_h, g.stride_w, g.pad_top, g.pad_left = stride_h, stride_w, pad_top, pad_left
+    set_steps(&g, stride_h, stride_w, pad_top, pad_left)
     try:
-        x_ = real(&a, x, "x", 4)
-        from_image(&g, &a, 0)
-        dw_ = real(&a, dw, "dw", 4, True, ANY, g.c)
-        from_weights(&g, &a, 1)
-        dy_ = real(&a, dy, "dy", 4, False, g.n, g.o)
-        g.oh, g.ow = axis(&a, 2, 2), axis(&a, 2, 3)
-        check_geometry(&g)
-        if db is not None:
-            db_ = real(&a, db, "db", 1, True, g.o)
+        x_ = take_image(&a, &g, x, "x", False)
+        dw_ = take_weights(&a, &g, dw, "dw", True)
+        dy_ = take_outputs(&a, &g, dy, "dy", False)
+        db_ = optional(&a, db, "db", 1, True, g.o)
         work_ = take_work(&a, work, conv2d_backward_weights_workspace(&g))
         with nogil:
             conv2d_backward_weights_kernel(a.dtype, dw_, db_, dy_, x_, work_, &g)

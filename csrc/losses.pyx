@@ -2,7 +2,7 @@
 
 Every function returns the sum of the losses of ``o`` against ``t``; ``each`` and ``grad`` are written unless None.
 """
-from arrays cimport Arrays, axis, real, release
+from arrays cimport Arrays, axis, optional, real, release
 
 cdef extern from *:
     """
@@ -44,18 +44,14 @@ include "runtime/module.pxi"
 cdef double by_element(int loss, object o, object t, object each, object grad, double scale) except? -1:
     """Run a loss of single elements on vectors of one length; ``each`` and ``grad`` may be None."""
     cdef Arrays a
-    cdef void *each_ = NULL
-    cdef void *grad_ = NULL
     cdef double total
     a.count = 0
     try:
         o_ = real(&a, o, "o", 1)
         n = axis(&a, 0, 0)
         t_ = real(&a, t, "t", 1, False, n)
-        if each is not None:
-            each_ = real(&a, each, "each", 1, True, n)
-        if grad is not None:
-            grad_ = real(&a, grad, "grad", 1, True, n)
+        each_ = optional(&a, each, "each", 1, True, n)
+        grad_ = optional(&a, grad, "grad", 1, True, n)
         with nogil:
             total = run_elements(loss, a.dtype, each_, grad_, o_, t_, scale, n)
         return total
@@ -66,18 +62,14 @@ cdef double by_element(int loss, object o, object t, object each, object grad, d
 cdef double by_row(int loss, object o, object t, object each, object grad, double scale, int each_ndim) except? -1:
     """Run a loss of whole rows (rows, classes); ``each`` has one entry per row if ``each_ndim`` is 1."""
     cdef Arrays a
-    cdef void *each_ = NULL
-    cdef void *grad_ = NULL
     cdef double total
     a.count = 0
     try:
         o_ = real(&a, o, "o", 2)
         rows, classes = axis(&a, 0, 0), axis(&a, 0, 1)
         t_ = real(&a, t, "t", 2, False, rows, classes)
-        if each is not None:
-            each_ = real(&a, each, "each", each_ndim, True, rows, classes)
-        if grad is not None:
-            grad_ = real(&a, grad, "grad", 2, True, rows, classes)
+        each_ = optional(&a, each, "each", each_ndim, True, rows, classes)
+        grad_ = optional(&a, grad, "grad", 2, True, rows, classes)
         with nogil:
             total = run_rows(loss, a.dtype, each_, grad_, o_, t_, scale, rows, classes)
         return total

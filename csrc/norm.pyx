@@ -1,5 +1,5 @@
 """Batch normalisation over (batch, channels, pixels). No arithmetic here: see kernels/norm.c."""
-from arrays cimport Arrays, axis, real, release
+from arrays cimport Arrays, axis, optional, real, release
 
 cdef extern from "kernels/norm.h" nogil:
     void call_batchnorm "batchnorm" (int dtype, void *y, void *mean, void *var, void *inv_std, void *x, void *gamma,
@@ -17,6 +17,13 @@ cdef extern from "kernels/norm.h" nogil:
 include "runtime/module.pxi"
 
 
+cdef int check_channels(Py_ssize_t n, Py_ssize_t c, Py_ssize_t s) except -1:
+    """Refuse channels without elements, which have no mean."""
+    if n == 0 or s == 0:
+        raise ValueError(f"x: expected at least one element per channel, got shape {(n, c, s)}")
+    return 0
+
+
 def batchnorm(y, mean, var, inv_std, x, gamma, beta, double eps):
     """Normalise ``x`` (n, c, s) with its own statistics, which are written to ``mean``, ``var``, ``inv_std`` (c)."""
     cdef Arrays a
@@ -25,8 +32,7 @@ def batchnorm(y, mean, var, inv_std, x, gamma, beta, double eps):
     try:
         x_ = real(&a, x, "x", 3)
         n, c, s = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2)
-        if n == 0 or s == 0:
-            raise ValueError(f"x: expected at least one element per channel, got shape {(n, c, s)}")
+        check_channels(n, c, s)
         y_ = real(&a, y, "y", 3, True, n, c, s)
         mean_ = real(&a, mean, "mean", 1, True, c)
         var_ = real(&a, var, "var", 1, True, c)
@@ -43,16 +49,13 @@ def batchnorm_backward(dx, dgamma, dbeta, dy, x, mean, inv_std, gamma):
     """Gradients of ``batchnorm``; ``dx`` may be None."""
     cdef Arrays a
     cdef Py_ssize_t n, c, s
-    cdef void *dx_ = NULL
     a.count = 0
     try:
         x_ = real(&a, x, "x", 3)
         n, c, s = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2)
-        if n == 0 or s == 0:
-            raise ValueError(f"x: expected at least one element per channel, got shape {(n, c, s)}")
+        check_channels(n, c, s)
         dy_ = real(&a, dy, "dy", 3, False, n, c, s)
-        if dx is not None:
-            dx_ = real(&a, dx, "dx", 3, True, n, c, s)
+        dx_ = optional(&a, dx, "dx", 3, True, n, c, s)
         dgamma_ = real(&a, dgamma, "dgamma", 1, True, c)
         dbeta_ = real(&a, dbeta, "dbeta", 1, True, c)
         mean_ = real(&a, mean, "mean", 1, False, c)
@@ -88,9 +91,6 @@ def batchnorm_inference_backward(dx, dgamma, dbeta, dy, x, mean, var, gamma, dou
     """Gradients of ``batchnorm_inference``; ``dx`` may be None, and ``dgamma`` with ``dbeta``."""
     cdef Arrays a
     cdef Py_ssize_t n, c, s
-    cdef void *dx_ = NULL
-    cdef void *dgamma_ = NULL
-    cdef void *dbeta_ = NULL
     if (dgamma is None) != (dbeta is None):
         raise TypeError("expected dgamma and dbeta both, or neither")
     a.count = 0
@@ -98,11 +98,9 @@ def batchnorm_inference_backward(dx, dgamma, dbeta, dy, x, mean, var, gamma, dou
         x_ = real(&a, x, "x", 3)
         n, c, s = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2)
         dy_ = real(&a, dy, "dy", 3, False, n, c, s)
-        if dx is not None:
-            dx_ = real(&a, dx, "dx", 3, True, n, c, s)
-        if dgamma is not None:
-            dgamma_ = real(&a, dgamma, "dgamma", 1, True, c)
-            dbeta_ = real(&a, dbeta, "dbeta", 1, True, c)
+        dx_ = optional(&a, dx, "dx", 3, True, n, c, s)
+        dgamma_ = optional(&a, dgamma, "dgamma", 1, True, c)
+        dbeta_ = optional(&a, dbeta, "dbeta", 1, True, c)
         mean_ = real(&a, mean, "mean", 1, False, c)
         var_ = real(&a, var, "var", 1, False, c)
         gamma_ = real(&a, gamma, "gamma", 1, False, c)

@@ -5,7 +5,7 @@ the index of a gradient that is NaN, infinite or too large to be squared; nothin
 """
 from libc.stdint cimport int64_t
 
-from arrays cimport ANY, Arrays, at, axis, integers, real, release
+from arrays cimport ANY, Arrays, at, axis, integers, optional, real, release
 
 cdef extern from *:
     """
@@ -51,13 +51,11 @@ cdef Py_ssize_t run(int rule, object w, object m, object v, object g, object spa
     """Take the vectors apart (``m`` may be None) and step over the spans."""
     cdef Arrays a
     cdef Py_ssize_t i, n, start, bad = -1
-    cdef void *m_ = NULL
     a.count = 0
     try:
         w_ = real(&a, w, "w", 1, True)
         n = axis(&a, 0, 0)
-        if m is not None:
-            m_ = real(&a, m, "m", 1, True, n)
+        m_ = optional(&a, m, "m", 1, True, n)
         v_ = real(&a, v, "v", 1, True, n)
         g_ = real(&a, g, "g", 1, False, n)
         rows = take_spans(&a, spans, n)

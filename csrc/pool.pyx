@@ -1,5 +1,5 @@
 """Pooling of non-overlapping square windows. No arithmetic here: see kernels/pool.c."""
-from libc.stdint cimport int32_t
+from libc.stdint cimport INT32_MAX, int32_t
 
 from arrays cimport Arrays, axis, integers, real, release
 
@@ -16,8 +16,7 @@ cdef extern from "kernels/pool.h" nogil:
 
 include "runtime/module.pxi"
 
-cdef enum:
-    MOST_PLACES = 0x7fffffff  # what an int32 argmax can count
+MOST_PLACES = INT32_MAX  # elements of a plane that an int32 argmax can count
 
 
 cdef int check_window(Py_ssize_t h, Py_ssize_t w, Py_ssize_t p) except -1:
@@ -27,7 +26,7 @@ cdef int check_window(Py_ssize_t h, Py_ssize_t w, Py_ssize_t p) except -1:
 
 
 cdef int check_plane(Py_ssize_t h, Py_ssize_t w) except -1:
-    if w > 0 and h > MOST_PLACES // w:
+    if w > 0 and h > INT32_MAX // w:
         raise ValueError(f"expected planes of less than 2**31 elements, got {h} x {w}")
     return 0
 

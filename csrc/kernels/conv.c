@@ -434,8 +434,9 @@ static void EN_NAME(weights_tile)(REAL *restrict sums, const REAL *const *taps, 
 #undef TILE_CASE
 }
 
-/* add_bias_gradient.  sums: in/out (width)   outputs: in (pixels, width).  Four partial sums, added in a fixed order. */
-static void EN_NAME(add_bias_gradient)(REAL *restrict sums, const REAL *restrict outputs, ptrdiff_t pixels, ptrdiff_t width)
+/* sums: in/out (width)   outputs: in (pixels, width).  Four partial sums, added in a fixed order. */
+static void EN_NAME(add_bias_gradient)(REAL *restrict sums, const REAL *restrict outputs, ptrdiff_t pixels,
+                                       ptrdiff_t width)
 {
     for (ptrdiff_t j = 0; j < width; j += LANES) {
         VECTOR sum[4] = {{0}};

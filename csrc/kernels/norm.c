@@ -79,7 +79,8 @@ static inline void EN_NAME(long_products)(double *restrict sum_dy, double *restr
         ptrdiff_t j = 0;
         for (; j + 2 * DOUBLE_LANES <= s; j += 2 * DOUBLE_LANES) {
             const DOUBLES g0 = EN_NAME(load)(dy + j), d0 = EN_NAME(load)(x + j) - (double)mean;
-            const DOUBLES g1 = EN_NAME(load)(dy + j + DOUBLE_LANES), d1 = EN_NAME(load)(x + j + DOUBLE_LANES) - (double)mean;
+            const DOUBLES g1 = EN_NAME(load)(dy + j + DOUBLE_LANES);
+            const DOUBLES d1 = EN_NAME(load)(x + j + DOUBLE_LANES) - (double)mean;
             dy0 += g0, dy1 += g1;
             dyd0 += g0 * d0, dyd1 += g1 * d1;
             total0 += d0, total1 += d1;

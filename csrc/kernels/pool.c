@@ -11,8 +11,8 @@
  * Inlined with constants for width, p and keep: then the loop over the window is unrolled and the compiler vectorises
  * over the windows. It does so only if the window is one loop (hence the division by p) and each choice depends on one
  * comparison (hence BEATS in two steps). */
-EN_INLINE void EN_NAME(maxpool_windows)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x, int32_t place,
-                                      ptrdiff_t w, const int width, const int p, const int keep)
+EN_INLINE void EN_NAME(maxpool_windows)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x,
+                                        int32_t place, ptrdiff_t w, const int width, const int p, const int keep)
 {
     for (int j = 0; j < width; ++j) {
         REAL best = x[j * p];
@@ -33,8 +33,9 @@ EN_INLINE void EN_NAME(maxpool_windows)(REAL *restrict y, int32_t *restrict argm
 
 /* One row of ow >= width windows in steps of `width`. The last step goes back over windows that are done: finished
  * rows of 12 or 14 windows, which small images have, would otherwise spend most of their time in single windows. */
-EN_INLINE void EN_NAME(maxpool_row)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x, int32_t place,
-                                  ptrdiff_t w, ptrdiff_t ow, const int width, const int p, const int keep)
+EN_INLINE void EN_NAME(maxpool_row)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x,
+                                    int32_t place, ptrdiff_t w, ptrdiff_t ow, const int width, const int p,
+                                    const int keep)
 {
     ptrdiff_t j = 0;
     for (; j + width <= ow; j += width)
@@ -46,7 +47,7 @@ EN_INLINE void EN_NAME(maxpool_row)(REAL *restrict y, int32_t *restrict argmax, 
 }
 
 EN_INLINE void EN_NAME(maxpool_small)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x,
-                                    ptrdiff_t planes, ptrdiff_t h, ptrdiff_t w, const int p, const int keep)
+                                      ptrdiff_t planes, ptrdiff_t h, ptrdiff_t w, const int p, const int keep)
 {
     const ptrdiff_t oh = h / p, ow = w / p;
     for (ptrdiff_t plane = 0; plane < planes; ++plane)
@@ -127,7 +128,7 @@ static ptrdiff_t EN_NAME(maxpool2d_backward)(REAL *restrict dx, const REAL *rest
 }
 
 EN_INLINE void EN_NAME(avgpool_small)(REAL *restrict y, const REAL *restrict x,
-                                    ptrdiff_t planes, ptrdiff_t h, ptrdiff_t w, ptrdiff_t p)
+                                      ptrdiff_t planes, ptrdiff_t h, ptrdiff_t w, ptrdiff_t p)
 {
     const ptrdiff_t oh = h / p, ow = w / p;
     for (ptrdiff_t plane = 0; plane < planes; ++plane)
@@ -181,7 +182,7 @@ static void EN_NAME(avgpool2d)(REAL *restrict y, const REAL *restrict x,
 
 /* The p rows under one row of windows are equal: the first is spread, the others are copies of it. */
 EN_INLINE void EN_NAME(avgpool_spread)(REAL *restrict dx, const REAL *restrict dy,
-                                     ptrdiff_t planes, ptrdiff_t h, ptrdiff_t w, ptrdiff_t p)
+                                       ptrdiff_t planes, ptrdiff_t h, ptrdiff_t w, ptrdiff_t p)
 {
     const ptrdiff_t oh = h / p, ow = w / p, dropped = h - oh * p;
     const REAL area = (REAL)p * (REAL)p;

@@ -38,8 +38,11 @@ static inline REAL EN_NAME(maximum)(const REAL *x, ptrdiff_t n)
         for (; i + MAXIMA <= n; i += MAXIMA)
             for (int lane = 0; lane < MAXIMA; ++lane)
                 partial[lane] = x[i + lane] > partial[lane] ? x[i + lane] : partial[lane];
-        for (int lane = 0; lane < MAXIMA; ++lane)
-            largest = partial[lane] > largest ? partial[lane] : largest;
+        REAL larger[MAXIMA / 2];
+        for (int lane = 0; lane < MAXIMA / 2; ++lane)
+            larger[lane] = partial[lane] > partial[lane + MAXIMA / 2] ? partial[lane] : partial[lane + MAXIMA / 2];
+        for (int lane = 0; lane < MAXIMA / 2; ++lane)
+            largest = larger[lane] > largest ? larger[lane] : largest;
     }
     for (; i < n; ++i)
         largest = x[i] > largest ? x[i] : largest;

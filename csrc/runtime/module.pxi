@@ -22,9 +22,9 @@ def kernels():
     return names
 
 
-def select(int isa):
+def select(Py_ssize_t isa):
     """Run the kernels that were built for instruction set number ``isa`` from now on."""
     global en_isa
-    if not 0 <= isa < EN_ISA_COUNT or not en_isa_supported(isa):
+    if not 0 <= isa < EN_ISA_COUNT or not en_isa_supported(<int>isa):
         raise ValueError(f"isa: expected an instruction set that this CPU has, got number {isa}")
-    en_isa = isa
+    en_isa = <int>isa

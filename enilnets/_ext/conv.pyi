@@ -3,6 +3,7 @@
 import numpy as np
 
 _Array = np.ndarray
+MOST: int
 
 def workspace(
     x_shape: tuple[int, ...],

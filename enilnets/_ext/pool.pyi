@@ -3,6 +3,7 @@
 import numpy as np
 
 _Array = np.ndarray
+MOST_PLACES: int
 
 def maxpool2d(y: _Array, argmax: _Array | None, x: _Array, p: int) -> None: ...
 def maxpool2d_backward(dx: _Array, dy: _Array, argmax: _Array) -> None: ...

@@ -98,9 +98,3 @@ def test_references_are_returned_after_errors(step, dtype):
         with pytest.raises(ValueError):
             step(w, g)
     assert (sys.getrefcount(w), sys.getrefcount(g)) == before
-
-
-def test_select_refuses_unknown_instruction_sets():
-    for number in (-1, 99):
-        with pytest.raises(ValueError):
-            optim.select(number)

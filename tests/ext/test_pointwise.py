@@ -322,9 +322,3 @@ def test_references_are_returned_after_errors(dtype):
                 call(y, x)
         pointwise.forward("relu", y, y)
     assert (sys.getrefcount(y), sys.getrefcount(x)) == before
-
-
-def test_select_refuses_unknown_instruction_sets():
-    for number in (-1, 99):
-        with pytest.raises(ValueError):
-            pointwise.select(number)

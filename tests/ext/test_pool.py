@@ -175,9 +175,3 @@ def test_references_are_returned_after_errors(kernel, dtype):
         with pytest.raises(ValueError):
             getattr(pool, kernel)(*[given[name] for name in TAKES[kernel]])
     assert {name: sys.getrefcount(a) for name, a in given.items() if name != "p"} == before
-
-
-def test_select_refuses_unknown_instruction_sets():
-    for number in (-1, 99):
-        with pytest.raises(ValueError):
-            pool.select(number)
