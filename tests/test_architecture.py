@@ -34,9 +34,6 @@ FLOORS = {
 #: Pairs on one floor where one may use the other.
 BESIDE = {("checks", "errors"), ("net", "network"), ("layers", "init"), ("cli", "demos"), ("__main__", "cli")}
 
-#: What only these may import.
-STANDARD_ONLY = {"numpy"}
-
 FILES = sorted(ROOT.rglob("*.py"))
 
 
@@ -46,30 +43,22 @@ def module_of(path):
 
 
 def imports_of(path):
-    """Yield (line, top module inside enilnets or None, outside package or None) for every import."""
+    """Yield (node, top module inside enilnets) for every relative import."""
     package = path.relative_to(ROOT).parts[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node, None, alias.name.split(".")[0]
-        elif isinstance(node, ast.ImportFrom):
-            if node.level == 0:
-                yield node, None, node.module.split(".")[0]
-                continue
+        if isinstance(node, ast.ImportFrom) and node.level:
             base = package[: len(package) - (node.level - 1)]
-            names = [(*base, *(node.module.split(".") if node.module else ()))]
-            if not names[0]:
-                names = [(alias.name,) for alias in node.names]
-            for name in names:
-                yield node, name[0], None
+            place = (*base, *(node.module.split(".") if node.module else ()))
+            for name in [place] if place else [(alias.name,) for alias in node.names]:
+                yield node, name[0]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_down(path):
     here = module_of(path)
     assert here in FLOORS, f"{here} has no floor: give it one in FLOORS and in the decision record"
-    for node, inside, _ in imports_of(path):
-        if inside is None or inside == here:
+    for node, inside in imports_of(path):
+        if inside == here:
             continue
         allowed = FLOORS[inside] < FLOORS[here] or (here, inside) in BESIDE
         assert allowed, f"{path.relative_to(ROOT)}:{node.lineno}: {here} must not import {inside}"
@@ -144,7 +133,7 @@ def test_nothing_is_attached_to_a_class_from_outside(path):
 def test_only_ops_imports_the_compiled_modules():
     for path in FILES:
         if module_of(path) not in ("ops", "_ext"):
-            for node, inside, _ in imports_of(path):
+            for node, inside in imports_of(path):
                 assert inside != "_ext", f"{path.relative_to(ROOT)}:{node.lineno}: only ops/ may import _ext"
 
 
