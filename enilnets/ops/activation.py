@@ -32,8 +32,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from .._ext import pointwise as _kernels
-from ..errors import ConfigError, DTypeError, ShapeError
-from .array import output, real, same_shape
+from ..checks import choice
+from ..errors import ShapeError
+from .array import as_numbers, output, real, same_dtype, same_shape
 
 __all__ = [
     "ACTIVATIONS",
@@ -85,10 +86,10 @@ def check_activation(where: str, name: Any) -> Activation:
     ConfigError
         If there is no activation of that name; the message lists those there are.
     """
-    kind = ACTIVATIONS.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise ConfigError(f"{where}(activation)", f"one of {', '.join(ACTIVATIONS)}", repr(name))
-    return kind
+    try:
+        return ACTIVATIONS[name]
+    except (KeyError, TypeError):  # TypeError: a list, which has no hash
+        return ACTIVATIONS[choice(where, "activation", name, ACTIVATIONS)]
 
 
 def activation(name: str, x: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -183,8 +184,7 @@ def activation_backward(
         return dx
     saved = real("activation_backward", "saved", saved)
     same_shape("activation_backward", "saved", saved, dy.shape)
-    if saved.dtype != dy.dtype:
-        raise DTypeError("activation_backward(saved)", f"dtype {dy.dtype} like dy", f"dtype {saved.dtype}")
+    same_dtype("activation_backward", "saved", saved, dy.dtype)
     dx = output("activation_backward", out, dy.shape, dy.dtype)
     if name == "softmax":
         _check_axis("activation_backward", dy)
@@ -272,10 +272,5 @@ def _check_axis(where: str, x: np.ndarray) -> None:
 
 def _as_real(where: str, x: Any) -> np.ndarray:
     """``x`` as an array of float32 if that is what it is, else of float64."""
-    try:
-        x = np.asarray(x)
-    except ValueError as error:
-        raise DTypeError(f"{where}(x)", "numbers in a rectangular array", f"{type(x).__name__} ({error})") from None
-    if x.dtype.kind not in "biuf":
-        raise DTypeError(f"{where}(x)", "real numbers", f"dtype {x.dtype}")
+    x = as_numbers(where, "x", x)
     return np.asarray(x, np.float32 if x.dtype == np.float32 else np.float64, order="C")

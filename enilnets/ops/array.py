@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DataError, DTypeError, ShapeError
 from .optim import find_non_finite
 
-__all__ = ["as_data", "check_finite", "empty_like", "output", "real", "same_shape"]
+__all__ = ["as_data", "as_numbers", "check_finite", "output", "real", "same_dtype", "same_shape"]
 
 REAL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -56,6 +56,13 @@ def same_shape(where: str, name: str, x: np.ndarray, shape: tuple[int, ...]) -> 
         raise ShapeError(f"{where}({name})", f"shape {shape}", f"shape {x.shape}")
 
 
+def same_dtype(where: str, name: str, x: np.ndarray, dtype: np.dtype) -> None:
+    """Raise DTypeError unless ``x`` has exactly ``dtype``."""
+    if x.dtype != dtype:
+        way_out = f"convert it with .astype({dtype})"
+        raise DTypeError(f"{where}({name})", f"dtype {dtype} like the other arrays", f"dtype {x.dtype}", way_out)
+
+
 def output(where: str, out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Return ``out`` if a kernel may write a result of ``shape`` and ``dtype`` there, or a new array for None."""
     if out is None:
@@ -67,9 +74,17 @@ def output(where: str, out: np.ndarray | None, shape: tuple[int, ...], dtype: np
     return out
 
 
-def empty_like(x: np.ndarray) -> np.ndarray:
-    """Return an uninitialised C-contiguous array of the shape and dtype of ``x``."""
-    return np.empty(x.shape, x.dtype)
+def as_numbers(where: str, name: str, x: Any) -> np.ndarray:
+    """Return ``x`` as an array of booleans, integers or floats, or raise DTypeError."""
+    try:
+        x = np.asarray(x)
+    except ValueError as error:
+        got = f"{type(x).__name__} ({error})"
+        raise DTypeError(f"{where}({name})", "numbers in a rectangular array", got) from None
+    if x.dtype.kind not in "biuf":
+        way_out = "convert it to a float or integer array"
+        raise DTypeError(f"{where}({name})", "real numbers", f"dtype {x.dtype}", way_out)
+    return x
 
 
 def as_data(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
@@ -96,17 +111,9 @@ def as_data(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
             raise DataError(
                 f"{where}({name})", "numbers without gaps", "a masked array", "fill the masked entries first"
             )
-        try:
-            x = np.asarray(x)
-        except ValueError as error:
-            raise DTypeError(
-                f"{where}({name})", "numbers in a rectangular array", f"{type(x).__name__} ({error})"
-            ) from None
+        x = as_numbers(where, name, x)
     if x.dtype != dtype or not x.flags.c_contiguous or not x.flags.aligned:
-        if x.dtype.kind not in "biuf":
-            raise DTypeError(
-                f"{where}({name})", "real numbers", f"dtype {x.dtype}", "convert it to a float or integer array"
-            )
+        x = as_numbers(where, name, x)
         with np.errstate(over="ignore"):
             x = np.array(x, dtype=dtype, order="C")
     check_finite(where, name, x)

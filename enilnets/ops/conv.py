@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 
 from .._ext import conv as _kernels
-from ..errors import ConfigError, DTypeError, ShapeError
-from .array import output, real, same_shape
+from ..checks import integer
+from ..errors import ConfigError, ShapeError
+from .array import output, real, same_dtype, same_shape
 
-__all__ = ["col2im", "conv2d", "conv2d_backward", "conv2d_shape", "im2col", "output_size"]
+__all__ = ["col2im", "conv2d", "conv2d_backward", "conv2d_shape", "im2col"]
 
 Pair = tuple[int, int]
-
-#: What the kernels index with; far above any image.
-MOST = 2**40
 
 
 def pair(where: str, name: str, value: int | Pair, least: int) -> Pair:
@@ -30,49 +28,11 @@ def pair(where: str, name: str, value: int | Pair, least: int) -> Pair:
     ConfigError
         If it is anything else.
     """
-    try:
-        both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-        vertical, horizontal = (index(size) for size in both)
-        if not all(least <= size <= MOST for size in (vertical, horizontal)):
-            raise ValueError
-    except (TypeError, ValueError):
-        raise ConfigError(f"{where}({name})", f"an int >= {least} or a pair of them", repr(value)) from None
-    return vertical, horizontal
-
-
-def output_size(size: int, k: int, stride: int, padding: int | str) -> int:
-    """Return the number of outputs along one axis.
-
-    Parameters
-    ----------
-    size : int >= 0
-        Inputs along the axis.
-    k : int >= 1
-        Taps of the kernel along the axis.
-    stride : int >= 1
-    padding : int >= 0 or "same"
-        Zeros before and after the inputs.
-
-    Returns
-    -------
-    int
-        ``(size + 2 padding - k) // stride + 1``, or ``ceil(size / stride)`` for "same".
-
-    Raises
-    ------
-    ShapeError
-        If the kernel does not fit the padded inputs.
-    ConfigError
-        If ``k``, ``stride`` or ``padding`` is out of range.
-
-    Examples
-    --------
-    >>> output_size(28, 3, 1, 0), output_size(7, 3, 2, 1), output_size(7, 3, 2, "same")
-    (26, 4, 4)
-    """
-    kernel = pair("output_size", "k", k, 1)
-    both = padding if isinstance(padding, str) else pair("output_size", "padding", padding, 0)
-    return _geometry("output_size", (size, size), kernel, stride, both)[2][0]
+    both = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(both) != 2:
+        raise ConfigError(f"{where}({name})", f"an integer >= {least} or a pair of them", repr(value))
+    vertical, horizontal = both
+    return integer(where, name, vertical, least, _kernels.MOST), integer(where, name, horizontal, least, _kernels.MOST)
 
 
 def _axis(size: int, k: int, stride: int, padding: int | None) -> Pair:
@@ -166,8 +126,7 @@ def _shape_and_geometry(
 def _alike(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
     """``real`` for an argument that must have the dtype of another one."""
     x = real(where, name, x)
-    if x.dtype != dtype:
-        raise DTypeError(f"{where}({name})", f"{dtype}, as the other arrays are", str(x.dtype), "cast one of them")
+    same_dtype(where, name, x, dtype)
     return x
 
 
@@ -253,7 +212,6 @@ def conv2d_backward(
     inputs: bool = True,
     dw: np.ndarray | None = None,
     db: np.ndarray | None = None,
-    bias: bool = True,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Return the gradients of a loss at the input and the parameters of ``conv2d``.
 
@@ -269,8 +227,6 @@ def conv2d_backward(
         Whether ``dw`` and ``db``, and ``dx``, are wanted.
     dw, db : ndarray, optional
         C-contiguous arrays to overwrite with the gradients, in the shape of ``w`` and (out_channels,), or flat.
-    bias : bool
-        Whether ``db`` is wanted too.
 
     Returns
     -------
@@ -300,7 +256,7 @@ def conv2d_backward(
     dx = None
     if params:
         dw = _gradient("conv2d_backward", "dw", dw, w.shape, x.dtype)
-        db = _gradient("conv2d_backward", "db", db, w.shape[:1], x.dtype) if bias else None
+        db = _gradient("conv2d_backward", "db", db, w.shape[:1], x.dtype)
         _kernels.conv2d_backward_weights(dy, x, dw, db, np.empty(needed[2], x.dtype), *strides, *before)
     if inputs:
         dx = np.empty(x.shape, x.dtype)

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 
 from .._ext import dropout as _kernels
-from ..errors import ConfigError, DTypeError
+from ..checks import fraction, integer
+from ..errors import DTypeError
 from .array import output, real, same_shape
 
 __all__ = ["dropout", "dropout_backward"]
 
 
 def _check_rate(where: str, rate: float) -> None:
-    try:
-        inside = 0 <= rate < 1
-    except TypeError:
-        inside = False
-    if not inside:
-        raise ConfigError(f"{where}(rate)", "a number in [0, 1)", repr(rate), "use 0 to keep everything")
-
-
-def _check_key(where: str, key: int) -> int:
-    try:
-        number = operator.index(key)
-    except TypeError:
-        number = -1
-    if not 0 <= number < 2**64:
-        raise ConfigError(f"{where}(key)", "an integer in [0, 2**64)", repr(key), "draw it: rng.integers(2**63)")
-    return number
+    if type(rate) is not float or not 0 <= rate < 1:  # a question of 0.05 us instead of 0.4, before every call
+        fraction(where, "rate", rate, one=False)
 
 
 def dropout(x: np.ndarray, rate: float, key: int, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +60,7 @@ def dropout(x: np.ndarray, rate: float, key: int, out: np.ndarray | None = None)
     """
     x = real("dropout", "x", x)
     _check_rate("dropout", rate)
-    key = _check_key("dropout", key)
+    key = integer("dropout", "key", key, 0, 2**64 - 1)
     y = output("dropout", out, x.shape, x.dtype)
     mask = np.empty(x.shape, bool)
     _kernels.forward(y.reshape(-1), mask.reshape(-1), x.reshape(-1), key, rate)

@@ -23,7 +23,7 @@ import numpy as np
 
 from .._ext import losses as _kernels
 from ..errors import ShapeError
-from .array import output, real, same_shape
+from .array import output, real, same_dtype, same_shape
 
 __all__ = [
     "bce_logits",
@@ -42,6 +42,7 @@ def _arguments(where: str, o: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np
     o = real(where, "o", o)
     t = real(where, "t", t)
     same_shape(where, "t", t, o.shape)
+    same_dtype(where, "t", t, o.dtype)
     return o, t
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .._ext import norm as _kernels
-from ..errors import ConfigError, DataError, DTypeError, ShapeError
-from .array import empty_like, output, real, same_shape
+from ..checks import number
+from ..errors import DataError, ShapeError
+from .array import output, real, same_dtype, same_shape
 
 __all__ = ["BatchNormSaved", "batchnorm", "batchnorm_backward", "batchnorm_inference"]
 
@@ -54,7 +55,7 @@ def _three_axes(where: str, x: np.ndarray) -> tuple[np.ndarray, tuple[int, int, 
 def _per_channel(where: str, name: str, values: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return the parameter ``values`` as a kernel reads it, after checking it against ``x``."""
     values = real(where, name, values)
-    _same_dtype(where, name, values, x)
+    same_dtype(where, name, values, x.dtype)
     if values.shape != x.shape[1:2]:
         raise ShapeError(
             f"{where}({name})",
@@ -65,18 +66,9 @@ def _per_channel(where: str, name: str, values: np.ndarray, x: np.ndarray) -> np
     return values
 
 
-def _same_dtype(where: str, name: str, a: np.ndarray, x: np.ndarray) -> None:
-    if a.dtype != x.dtype:
-        raise DTypeError(f"{where}({name})", f"{x.dtype} like x", str(a.dtype), f"convert it with .astype({x.dtype})")
-
-
 def _check_eps(where: str, eps: float) -> None:
-    try:
-        right = LEAST_EPS <= eps < math.inf
-    except TypeError:
-        right = False
-    if not right:
-        raise ConfigError(f"{where}(eps)", f"a number of at least {LEAST_EPS}", repr(eps), "1e-5 is usual")
+    if type(eps) is not float or not LEAST_EPS <= eps < math.inf:  # a question of 0.05 us instead of 0.5
+        number(where, "eps", eps, LEAST_EPS)
 
 
 def batchnorm(
@@ -242,10 +234,10 @@ def batchnorm_backward(
     shape = (x.shape[0], x.shape[1], math.prod(x.shape[2:]))
     dy = real("batchnorm_backward", "dy", dy)
     same_shape("batchnorm_backward", "dy", dy, x.shape)
-    _same_dtype("batchnorm_backward", "dy", dy, x)
+    same_dtype("batchnorm_backward", "dy", dy, x.dtype)
     if not (params or inputs):
         return None, None, None
-    dx = empty_like(x) if inputs else None
+    dx = np.empty(x.shape, x.dtype) if inputs else None
     dx_, dy_, x_ = dx if dx is None else dx.reshape(shape), dy.reshape(shape), x.reshape(shape)
     if params:
         dgamma = output("batchnorm_backward", dgamma, (shape[1],), x.dtype)

@@ -7,13 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from .._ext import pool as _kernels
-from ..errors import ConfigError, ShapeError, StateError
+from ..checks import integer
+from ..errors import ShapeError, StateError
 from .array import output, real, same_shape
 
 __all__ = ["AvgPoolSaved", "MaxPoolSaved", "avgpool2d", "avgpool2d_backward", "maxpool2d", "maxpool2d_backward"]
-
-#: The places of maxima are int32: a plane must have fewer elements than this.
-MOST_PLACES = 2**31
 
 
 class MaxPoolSaved(NamedTuple):
@@ -36,8 +34,7 @@ class AvgPoolSaved(NamedTuple):
 
 def _pooled_shape(where: str, x: np.ndarray, p: int) -> tuple[int, int, int, int]:
     """Shape of the output, after checking the window against the input."""
-    if not isinstance(p, (int, np.integer)) or isinstance(p, bool) or p < 1:
-        raise ConfigError(f"{where}(p)", "a window size of at least 1 (int)", repr(p), "2 halves height and width")
+    p = integer(where, "p", p, 1)
     if x.ndim != 4:
         raise ShapeError(
             f"{where}(x)",
@@ -53,7 +50,7 @@ def _pooled_shape(where: str, x: np.ndarray, p: int) -> tuple[int, int, int, int
             f"shape {x.shape}",
             "use a smaller window, fewer pooling layers or larger images",
         )
-    return n, c, int(h // p), int(w // p)
+    return n, c, h // p, w // p
 
 
 def maxpool2d(
@@ -93,7 +90,7 @@ def maxpool2d(
     """
     x = real("maxpool2d", "x", x)
     shape = _pooled_shape("maxpool2d", x, p)
-    if x.shape[2] * x.shape[3] >= MOST_PLACES:
+    if x.shape[2] * x.shape[3] > _kernels.MOST_PLACES:
         raise ShapeError("maxpool2d(x)", "planes of less than 2**31 elements", f"shape {x.shape}", "cut it into tiles")
     y = output("maxpool2d", out, shape, x.dtype)
     argmax = np.empty(shape, np.int32) if backward else None

@@ -108,7 +108,7 @@ def test_backward_is_the_adjoint_of_forward(rng, isa, x_shape, w_shape, stride, 
     x, w, _ = draw(rng, np.float64, x_shape, w_shape)
     y, saved = conv.conv2d(x, w, stride=stride, padding=padding)
     dy = rng.normal(size=y.shape)
-    dx, dw, _ = conv.conv2d_backward(dy, saved, w, bias=False)
+    dx, dw, _ = conv.conv2d_backward(dy, saved, w)
     want, size = (y * dy).sum(), np.sqrt((y**2).sum() * (dy**2).sum())
     for got in ((x * dx).sum(), (w * dw).sum()):
         assert abs(got - want) <= 1e-12 * size
@@ -242,9 +242,8 @@ def test_only_what_is_asked_for_is_returned(rng):
     assert saved[0] is x
     for params in (True, False):
         for inputs in (True, False):
-            for bias in (True, False):
-                dx, dw, db = conv.conv2d_backward(y, saved, w, params=params, inputs=inputs, bias=bias)
-                assert [a is not None for a in (dx, dw, db)] == [inputs, params, params and bias]
+            dx, dw, db = conv.conv2d_backward(y, saved, w, params=params, inputs=inputs)
+            assert [a is not None for a in (dx, dw, db)] == [inputs, params, params]
 
 
 def test_arguments_are_never_written(rng, dtype):
@@ -282,7 +281,7 @@ X, W, B = np.ones((2, 3, 8, 8)), np.ones((4, 3, 3, 3)), np.ones(4)
         (ConfigError, r"padding.*>= 0", {"padding": -1}),
         (ConfigError, r"padding", {"padding": (0, -1)}),
         (ConfigError, r'padding.*"same".*valid', {"padding": "valid"}),
-        (DTypeError, r"float64, as the other arrays are, got float32", {"w": W.astype(np.float32)}),
+        (DTypeError, r"dtype float64 like the other arrays, got dtype float32", {"w": W.astype(np.float32)}),
         (DTypeError, r"float64", {"b": B.astype(np.float32)}),
         (DTypeError, r"float32 or float64", {"x": X.astype(int)}),
         (DTypeError, r"float32 or float64", {"w": W.tolist()}),
@@ -339,11 +338,28 @@ def test_im2col_and_col2im_say_what_is_wrong(error, call):
         call()
 
 
-def test_output_size():
-    assert [conv.output_size(28, 3, 1, 0), conv.output_size(28, 3, 1, 1), conv.output_size(7, 3, 2, 0)] == [26, 28, 3]
-    assert [conv.output_size(size, 3, 2, "same") for size in (1, 2, 5, 6)] == [1, 1, 3, 3]
+def test_shape_of_the_output():
+    def outputs(size, k, stride, padding):
+        return conv.conv2d_shape("test", (2, 3, size, size), (4, 3, k, k), stride, padding)
+
+    for size, k, stride, padding, expected in (
+        (28, 3, 1, 0, 26),
+        (28, 3, 1, 1, 28),
+        (7, 3, 2, 0, 3),
+        *[(size, 3, 2, "same", -(-size // 2)) for size in (1, 2, 5, 6)],
+    ):
+        assert outputs(size, k, stride, padding) == (2, 4, expected, expected)
     with pytest.raises(ShapeError, match="does not fit"):
-        conv.output_size(3, 5, 1, 0)
-    for bad in ((3, 0, 1, 0), (3, 1, 0, 0), (3, 1, 1, -1), (3, 1, 1, "valid"), (3, 1, 1, None)):
+        outputs(3, 5, 1, 0)
+    with pytest.raises(ShapeError, match="at least 1x1"):
+        outputs(3, 0, 1, 0)
+    for bad in (
+        (3, 1, 0, 0),
+        (3, 1, 1, -1),
+        (3, 1, 1, "valid"),
+        (3, 1, 1, None),
+        (3, 1, (1, 1, 1), 0),
+        (3, 1, 2**41, 0),
+    ):
         with pytest.raises(ConfigError):
-            conv.output_size(*bad)
+            outputs(*bad)
