@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from enilnets._ext import norm
+from tests.ext.spoil import unaligned
 
 SHAPE = (4, 3, 5)
 TAKES = {
@@ -32,10 +33,6 @@ def arguments(dtype, shape=SHAPE):
 def call(kernel, dtype, shape=SHAPE, **changed):
     given = {**arguments(dtype, shape), **changed}
     return getattr(norm, kernel)(*[given[name] for name in TAKES[kernel]])
-
-
-def unaligned(a):
-    return np.frombuffer(bytes(a.nbytes + 1), np.int8)[1:].view(a.dtype).reshape(a.shape)
 
 
 @pytest.mark.parametrize("kernel, name", ARRAYS)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from enilnets._ext import pointwise
+from tests.ext.spoil import read_only, unaligned
 from tests.reference.pointwise import DERIVATIVES, FUNCTIONS, SAVES_INPUT, wider
 
 ACCURACY_IN_ULP = {
@@ -210,17 +211,6 @@ def test_column_sums_keep_their_accuracy_and_infinities(dtype, isa):
 
 def swapped(x):
     return x.astype(x.dtype.newbyteorder())
-
-
-def unaligned(x):
-    memory = np.zeros(x.nbytes + 1, np.int8)
-    return memory[1:].view(x.dtype)
-
-
-def read_only(x):
-    x = x.copy()
-    x.flags.writeable = False
-    return x
 
 
 BAD_INPUTS = [

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from enilnets._ext import pool
+from tests.ext.spoil import unaligned
 
 SHAPE, POOLED = (2, 3, 5, 6), (2, 3, 2, 3)
 
@@ -35,10 +36,6 @@ WINDOWED = [kernel for kernel, names in TAKES.items() if "p" in names]
 def call(kernel, dtype, **changed):
     given = {**arguments(dtype), **changed}
     return getattr(pool, kernel)(*[given[name] for name in TAKES[kernel]])
-
-
-def unaligned(a):
-    return np.frombuffer(bytes(a.nbytes + 1), np.int8)[1:].view(a.dtype).reshape(a.shape)
 
 
 @pytest.mark.parametrize("kernel, name", ARRAYS)
