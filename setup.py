@@ -12,7 +12,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-CONCERNS = ["conv", "dropout", "isa", "losses", "norm", "optim", "pointwise", "pool"]
+CONCERNS = ["conv", "dropout", "gemm", "isa", "losses", "norm", "optim", "pointwise", "pool"]
 
 DIRECTIVES = {
     "language_level": 3,

@@ -3,10 +3,10 @@
 A function of a Cython module keeps an ``Arrays`` on its stack, takes each argument with ``real``, ``optional``, ``flat``
 or ``integers``, and calls ``release`` in ``finally``. Taking checks everything a kernel relies on: a C-contiguous,
 aligned, native array of the right dtype and shape, writable where the kernel writes, and no overlap between what is
-written and anything else.
+written and anything else. ``strided`` alone takes arrays of any strides.
 """
 from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, Py_buffer, PyBuffer_Release, PyObject_GetBuffer,
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, Py_buffer, PyBuffer_Release, PyObject_GetBuffer,
 )
 from libc.stdint cimport uintptr_t
 
@@ -20,6 +20,8 @@ cdef enum:
 cdef struct Arrays:
     Py_buffer held[MOST_ARRAYS]
     bint written[MOST_ARRAYS]
+    uintptr_t start[MOST_ARRAYS]  # the span of addresses that the elements lie in
+    uintptr_t stop[MOST_ARRAYS]
     int count
     int dtype  # EN_F32 or EN_F64 once the first real array was taken
 
@@ -36,30 +38,63 @@ cdef inline void release(Arrays *arrays) noexcept:
     arrays.count = 0
 
 
-cdef inline Py_buffer *take(Arrays *arrays, object array, str name, bint write) except NULL:
-    """Hold ``array``'s buffer: contiguous, aligned, writable if ``write``, overlapping nothing that is written."""
+cdef inline int find_span(Py_buffer *view, str name, uintptr_t *start, uintptr_t *stop) except -1:
+    """Addresses from the first to behind the last element of an array of any strides; refuse unaligned strides."""
+    cdef Py_ssize_t low = 0, high = view.itemsize, step
+    cdef int i
+    start[0] = stop[0] = <uintptr_t>view.buf
+    for i in range(view.ndim):
+        if view.shape[i] == 0:
+            return 0
+    for i in range(view.ndim):
+        step = view.strides[i]
+        if view.shape[i] == 1 or step == 0:
+            continue
+        if step % view.itemsize:
+            raise ValueError(f"{name}: expected strides of whole elements")
+        if <double>(view.shape[i] - 1) * <double>step > 4e18 or <double>(view.shape[i] - 1) * <double>step < -4e18:
+            raise ValueError(f"{name}: expected strides that stay within memory")
+        if step > 0:
+            high += (view.shape[i] - 1) * step
+        else:
+            low += (view.shape[i] - 1) * step
+    start[0] += <uintptr_t>low
+    stop[0] += <uintptr_t>high
+    return 0
+
+
+cdef inline Py_buffer *take(Arrays *arrays, object array, str name, bint write, bint strides=False) except NULL:
+    """Hold ``array``'s buffer: contiguous unless ``strides``, aligned, writable if ``write``, overlapping nothing that
+    is written."""
     if arrays.count == 0:
         arrays.dtype = -1
     if arrays.count == MOST_ARRAYS:
         raise SystemError("MOST_ARRAYS in csrc/arrays.pxd is too small for this function")
     cdef Py_buffer *view = &arrays.held[arrays.count]
-    cdef uintptr_t start, stop, other
+    cdef uintptr_t start, stop
     cdef int i
+    cdef int layout = PyBUF_STRIDES if strides else PyBUF_C_CONTIGUOUS
     try:
-        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if write else 0))
+        PyObject_GetBuffer(array, view, layout | PyBUF_FORMAT | (PyBUF_WRITABLE if write else 0))
     except TypeError:
         raise TypeError(f"{name}: expected an array, got {type(array).__name__}") from None
     except (BufferError, ValueError) as refusal:
-        raise ValueError(f"{name}: expected a C-contiguous {'writable ' if write else ''}array ({refusal})") from None
+        raise ValueError(f"{name}: expected a {'' if strides else 'C-contiguous '}{'writable ' if write else ''}array "
+                         f"({refusal})") from None
     arrays.written[arrays.count] = write
     arrays.count += 1
     start = <uintptr_t>view.buf
     stop = start + <uintptr_t>view.len
+    if view.itemsize <= 0:  # the void dtype "V0", by which nothing can be divided
+        raise TypeError(f"{name}: expected elements of some size, got format {view.format.decode()!r}")
     if start % <uintptr_t>view.itemsize:
         raise ValueError(f"{name}: expected an aligned array")
+    if strides:
+        find_span(view, name, &start, &stop)
+    arrays.start[arrays.count - 1] = start
+    arrays.stop[arrays.count - 1] = stop
     for i in range(arrays.count - 1):
-        other = <uintptr_t>arrays.held[i].buf
-        if (write or arrays.written[i]) and start < other + <uintptr_t>arrays.held[i].len and other < stop:
+        if (write or arrays.written[i]) and start < arrays.stop[i] and arrays.start[i] < stop:
             raise ValueError(f"{name}: expected memory of its own, but it overlaps another argument")
     return view
 
@@ -88,9 +123,8 @@ cdef inline int check_shape(Py_buffer *view, str name, int ndim, Py_ssize_t *sha
     return 0
 
 
-cdef inline void *flat(Arrays *arrays, object array, str name, bint write=False, Py_ssize_t n=ANY) except NULL:
-    """Pointer to a float32 or float64 array of ``n`` elements in any shape; all of one call have the first's dtype."""
-    cdef Py_buffer *view = take(arrays, array, name, write)
+cdef inline int check_dtype(Arrays *arrays, Py_buffer *view, str name) except -1:
+    """Refuse anything but float32 and float64, and anything but the dtype of the first real array of the call."""
     cdef char code = type_code(view)
     cdef int dtype
     if code == c"f":
@@ -102,6 +136,13 @@ cdef inline void *flat(Arrays *arrays, object array, str name, bint write=False,
     if arrays.dtype != -1 and arrays.dtype != dtype:
         raise TypeError(f"{name}: expected {'float64' if arrays.dtype == EN_F64 else 'float32'} like the other arrays")
     arrays.dtype = dtype
+    return 0
+
+
+cdef inline void *flat(Arrays *arrays, object array, str name, bint write=False, Py_ssize_t n=ANY) except NULL:
+    """Pointer to a float32 or float64 array of ``n`` elements in any shape; all of one call have the first's dtype."""
+    cdef Py_buffer *view = take(arrays, array, name, write)
+    check_dtype(arrays, view, name)
     if n != ANY and n != view.len // view.itemsize:
         raise ValueError(f"{name}: expected {n} elements, got {view.len // view.itemsize}")
     return view.buf
@@ -120,6 +161,13 @@ cdef inline void *optional(Arrays *arrays, object array, str name, int ndim, bin
                            Py_ssize_t d1=ANY, Py_ssize_t d2=ANY, Py_ssize_t d3=ANY) except? NULL:
     """Like ``real``, but NULL for None."""
     return NULL if array is None else real(arrays, array, name, ndim, write, d0, d1, d2, d3)
+
+
+cdef inline Py_buffer *strided(Arrays *arrays, object array, str name, bint write=False) except NULL:
+    """Shape and strides of a float32 or float64 array, which may be anything but unaligned."""
+    cdef Py_buffer *view = take(arrays, array, name, write, True)
+    check_dtype(arrays, view, name)
+    return view
 
 
 cdef inline void *integers(Arrays *arrays, object array, str name, int itemsize, int ndim, bint write=False,

@@ -282,8 +282,8 @@ static void EN_NAME(conv2d)(REAL *restrict y, const REAL *restrict x, const REAL
     conv_run runs[TILE_COLUMNS];
 
     for (ptrdiff_t t = 0; t < tiles; ++t) {
-        ptrdiff_t o = gemm_row(t, tiles, g->o);
-        EN_NAME(pack_rows)(packed + o * at.taps, weights + o * at.taps, at.taps, 1, gemm_row(t + 1, tiles, g->o) - o, at.taps);
+        const ptrdiff_t o = gemm_row(t, tiles, g->o), rows = gemm_row(t + 1, tiles, g->o) - o;
+        EN_NAME(pack_lines)(packed + o * at.taps, weights + o * at.taps, at.taps, 1, rows, rows, rows, at.taps);
     }
     EN_NAME(clear)(panel, at.taps * TILE_COLUMNS);
     for (ptrdiff_t first = 0; first < g->n; first += at.group) {
@@ -322,8 +322,8 @@ static void EN_NAME(conv2d_backward_input)(REAL *restrict dx, const REAL *restri
     conv_run runs[TILE_COLUMNS];
 
     for (ptrdiff_t t = 0; t < tiles; ++t) {
-        ptrdiff_t tap = gemm_row(t, tiles, at.taps);
-        EN_NAME(pack_rows)(packed + tap * g->o, weights + tap, 1, at.taps, gemm_row(t + 1, tiles, at.taps) - tap, g->o);
+        const ptrdiff_t tap = gemm_row(t, tiles, at.taps), rows = gemm_row(t + 1, tiles, at.taps) - tap;
+        EN_NAME(pack_lines)(packed + tap * g->o, weights + tap, 1, at.taps, rows, at.taps - tap, rows, g->o);
     }
     EN_NAME(clear)(phases, conv_part(at.group * at.image));
     for (ptrdiff_t first = 0; first < g->n; first += at.group) {

@@ -32,8 +32,7 @@ def affine(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndar
     """
     if x.ndim != 2 or x.shape[1] != w.shape[1]:
         raise ShapeError("affine(x)", f"shape (batch, {w.shape[1]})", f"shape {x.shape}")
-    z = matmul(x, w.T)
-    return z if b is None else add_bias(z, b)
+    return matmul(x, w.T, bias=b)
 
 
 def affine_backward(
