@@ -27,6 +27,12 @@ def test_other_types_are_refused(x):
         optim.squared_norm(x)
 
 
+@pytest.mark.parametrize("dtype", ["V0", "S0", "U0"])
+def test_elements_without_size_are_refused(dtype):
+    with pytest.raises(TypeError, match="x: expected"):
+        optim.squared_norm(np.empty(3, dtype))
+
+
 def test_structured_and_dated_arrays_are_refused():
     with pytest.raises(TypeError):
         optim.squared_norm(np.zeros(3, [("a", "f8")]))
