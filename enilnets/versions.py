@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from typing import Any
 
 import numpy as np
 
@@ -22,13 +21,6 @@ def processors() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _blas() -> str:
-    """Name and version of the library behind NumPy's matrix product."""
-    config: Any = np.show_config(mode="dicts")
-    blas = config.get("Build Dependencies", {}).get("blas", {})
-    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
-
-
 def describe() -> dict[str, str]:
     """Return what ``show_versions`` prints, as text by topic."""
     return {
@@ -37,8 +29,7 @@ def describe() -> dict[str, str]:
         "NumPy": np.__version__,
         "platform": platform.platform(),
         "instruction set": f"{isa.current()} (this CPU has {', '.join(isa.available())}; ENILNETS_ISA forces one)",
-        "kernel threads": f"1 of {processors()} processors",
-        "matrix products": f"NumPy with {_blas()}, which uses threads of its own",
+        "kernel threads": f"1; this process may use {processors()} processors",
     }
 
 
