@@ -85,9 +85,11 @@ cdef inline Py_buffer *take(Arrays *arrays, object array, str name, bint write, 
     arrays.count += 1
     start = <uintptr_t>view.buf
     stop = start + <uintptr_t>view.len
+    if view.buf == NULL:
+        raise ValueError(f"{name}: expected an array with an address")
     if view.itemsize <= 0:  # the void dtype "V0", by which nothing can be divided
         raise TypeError(f"{name}: expected elements of some size, got format {view.format.decode()!r}")
-    if start % <uintptr_t>view.itemsize:
+    if view.len > 0 and start % <uintptr_t>view.itemsize:  # nothing is read from an empty array
         raise ValueError(f"{name}: expected an aligned array")
     if strides:
         find_span(view, name, &start, &stop)

@@ -106,6 +106,6 @@ def batchnorm_inference_backward(dx, dgamma, dbeta, dy, x, mean, var, gamma, dou
         gamma_ = real(&a, gamma, "gamma", 1, False, c)
         with nogil:
             call_batchnorm_inference_backward(a.dtype, dx_, dgamma_, dbeta_, dy_, x_, mean_, var_, gamma_, eps,
-                                              n, c, s)
+                                              n if s > 0 else 0, c, s)
     finally:
         release(&a)

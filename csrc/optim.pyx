@@ -50,7 +50,8 @@ cdef Py_ssize_t run(int rule, object w, object m, object v, object g, object spa
                     double scale) except -2:
     """Take the vectors apart (``m`` may be None) and step over the spans."""
     cdef Arrays a
-    cdef Py_ssize_t i, n, start, bad = -1
+    cdef Py_ssize_t i, n, start, stop, bad = -1
+    cdef bint changed = False
     a.count = 0
     try:
         w_ = real(&a, w, "w", 1, True)
@@ -61,13 +62,18 @@ cdef Py_ssize_t run(int rule, object w, object m, object v, object g, object spa
         rows = take_spans(&a, spans, n)
         with nogil:
             for i in range(axis(&a, a.count - 1, 0)):
-                start = rows[3 * i]
+                start, stop = rows[3 * i], rows[3 * i + 1]
+                changed = not 0 <= start <= stop <= n  # by another thread, since take_spans
+                if changed:
+                    break
                 bad = step(rule, a.dtype, at(&a, w_, start), at(&a, m_, start) if m_ != NULL else NULL,
                            at(&a, v_, start), at(&a, g_, start), settings, l2 if rows[3 * i + 2] else 0.0, scale,
-                           rows[3 * i + 1] - start)
+                           stop - start)
                 if bad >= 0:
                     bad += start
                     break
+        if changed:
+            raise ValueError("spans: changed during the step")
         return bad
     finally:
         release(&a)

@@ -112,7 +112,7 @@ def softmax(y, x):
         n = count(&a, 0)
         cols = last_axis(&a, "y")
         x_ = y_ if x is y else flat(&a, x, "x", False, n)
-        if n > 0:
+        if cols > 0:
             with nogil:
                 c_softmax(a.dtype, y_, x_, n // cols, cols)
     finally:
@@ -130,7 +130,7 @@ def softmax_backward(dx, dy, y):
         cols = last_axis(&a, "dx")
         dy_ = dx_ if dy is dx else flat(&a, dy, "dy", False, n)
         y_ = flat(&a, y, "y", False, n)
-        if n > 0:
+        if cols > 0:
             with nogil:
                 c_softmax_backward(a.dtype, dx_, dy_, y_, n // cols, cols)
     finally:
@@ -147,7 +147,7 @@ def add_bias(y, b):
         cols = last_axis(&a, "y")
         b_ = real(&a, b, "b", 1, False, cols)
         n = count(&a, 0)
-        if n > 0:
+        if cols > 0:
             with nogil:
                 c_add_bias(a.dtype, y_, b_, n // cols, cols)
     finally:

@@ -155,6 +155,8 @@ static double EN_NAME(cross_entropy_at_softmax)(REAL *restrict each, REAL *restr
                                                 ptrdiff_t classes)
 {
     const REAL step = (REAL)scale;
+    if (classes == 0)
+        return 0;
     for (ptrdiff_t row = 0; grad && row < rows; ++row) {
         const REAL *restrict o_row = o + row * classes, *restrict t_row = t + row * classes;
         REAL *restrict g = grad + row * classes;

@@ -115,6 +115,8 @@ static ptrdiff_t EN_NAME(maxpool2d_backward)(REAL *restrict dx, const REAL *rest
                                              ptrdiff_t oh, ptrdiff_t ow)
 {
     const ptrdiff_t inputs = h * w, outputs = oh * ow;
+    if (inputs == 0 && outputs == 0)
+        return -1;
     for (ptrdiff_t plane = 0; plane < planes; ++plane, dx += inputs) {
         memset(dx, 0, (size_t)inputs * sizeof(REAL));
         for (ptrdiff_t j = plane * outputs; j < (plane + 1) * outputs; ++j) {
