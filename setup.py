@@ -12,7 +12,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-CONCERNS = ["conv", "dropout", "gemm", "isa", "losses", "norm", "optim", "pointwise", "pool"]
+CONCERNS = ["conv", "dropout", "gemm", "isa", "losses", "norm", "optim", "pointwise", "pool", "threads"]
 
 DIRECTIVES = {
     "language_level": 3,
@@ -37,13 +37,13 @@ GCC_FLAGS = [
     "-Wall",
     "-Wextra",
 ]
-GCC_LINK_FLAGS = ["-Wl,-s"] if sys.platform.startswith("linux") else []
+GCC_LINK_FLAGS = ["-pthread", "-Wl,-s"] if sys.platform.startswith("linux") else []
 
 
 def extension(concern: str) -> Extension:
     """The compiled module enilnets._ext.<concern>."""
-    kernels = [] if concern == "isa" else [f"csrc/kernels/{concern}.c"]
-    headers = [str(path) for folder in ("kernels", "runtime") for path in Path("csrc", folder).iterdir()]
+    kernels = [path for path in (f"csrc/kernels/{concern}.c", f"csrc/runtime/{concern}.c") if Path(path).exists()]
+    headers = [str(path) for folder in ("kernels", "parallel", "runtime") for path in Path("csrc", folder).iterdir()]
     return Extension(
         f"enilnets._ext.{concern}",
         [f"csrc/{concern}.pyx", *kernels],

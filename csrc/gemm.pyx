@@ -19,12 +19,26 @@ cdef extern from "kernels/gemm.h" nogil:
         Py_ssize_t *b_step
         Py_ssize_t *c_step
         bint accumulate, relu
+        int form, transposed
+    ctypedef struct gemm_part:
         Py_ssize_t first_row, stop_row, first_column, stop_column
-        int form
-    void gemm_plan(gemm_problem *p, bint row_bias)
-    Py_ssize_t gemm_workspace(gemm_problem *p)
+    gemm_part gemm_whole(gemm_problem *p)
     void matrix_product(int dtype, void *c, void *a, void *b, void *column_bias, void *row_bias, void *work,
-                        gemm_problem *p)
+                        gemm_problem *p, gemm_part *part)
+
+cdef extern from "parallel/gemm.h" nogil:
+    ctypedef struct gemm_call:
+        gemm_problem problem
+        int dtype, threads
+        Py_ssize_t workspace
+        void *c
+        void *work
+        void *a
+        void *b
+        void *column_bias
+        void *row_bias
+    void gemm_prepare(gemm_call *call)
+    void gemm_run(gemm_call *call)
 
 include "runtime/module.pxi"
 
@@ -99,56 +113,68 @@ def matmul(a, b, out, bias=None, row_bias=None, bint accumulate=False, bint relu
     rows ``part[0]`` to ``part[1]`` and columns ``part[2]`` to ``part[3]`` are computed if ``part`` is given.
     """
     cdef Arrays held
-    cdef gemm_problem p
-    cdef void *bias_ = NULL
-    cdef void *row_bias_ = NULL
-    cdef void *work_ = NULL
+    cdef gemm_call call
+    cdef gemm_problem *p = &call.problem
+    cdef gemm_part wanted
     cdef Py_ssize_t needed
     held.count = 0
+    call.column_bias = call.row_bias = call.work = NULL
     try:
         c_ = strided(&held, out, "out", True)
         a_ = strided(&held, a, "a")
         b_ = strided(&held, b, "b")
-        describe(&p, c_, a_, b_)
+        describe(p, c_, a_, b_)
         check_out(c_)
+        call.dtype, call.c, call.a, call.b = held.dtype, c_.buf, a_.buf, b_.buf
         if bias is not None:
-            bias_ = real(&held, bias, "bias", 1, False, p.n)
+            call.column_bias = real(&held, bias, "bias", 1, False, p.n)
         if row_bias is not None:
-            row_bias_ = real(&held, row_bias, "row_bias", 1, False, p.m)
+            call.row_bias = real(&held, row_bias, "row_bias", 1, False, p.m)
         p.accumulate, p.relu = accumulate, relu
-        gemm_plan(&p, row_bias is not None)
+        gemm_prepare(&call)
         if part is not None:
-            restrict(&p, part)
-        needed = gemm_workspace(&p)
+            wanted = within(p, part)
+        needed = call.threads * call.workspace
         if needed > 0:
             work = None if workspace is None else workspace(needed, out.dtype)
-            work_ = real(&held, work, "workspace", 1, True)
+            call.work = real(&held, work, "workspace", 1, True)
             if axis(&held, held.count - 1, 0) < needed:
                 raise ValueError(f"workspace: expected at least {needed} elements")
         with nogil:
-            matrix_product(held.dtype, c_.buf, a_.buf, b_.buf, bias_, row_bias_, work_, &p)
+            if part is None:
+                gemm_run(&call)
+            else:
+                matrix_product(call.dtype, call.c, call.a, call.b, call.column_bias, call.row_bias, call.work, p, &wanted)
     finally:
         release(&held)
 
 
-cdef int restrict(gemm_problem *p, part) except -1:
-    """Compute a part of the result only; its bounds may not leave the result."""
-    cdef Py_ssize_t i0, i1, j0, j1
+cdef gemm_part within(gemm_problem *p, part) except *:
+    """The part of the planned problem that rows and columns of ``out`` are; its bounds may not leave the result."""
+    cdef gemm_part wanted = gemm_whole(p)
+    cdef Py_ssize_t i0, i1, j0, j1, rows = wanted.stop_row, columns = wanted.stop_column
     i0, i1, j0, j1 = part
-    if not 0 <= i0 <= i1 <= p.stop_row or not 0 <= j0 <= j1 <= p.stop_column:
-        raise ValueError(f"part: expected rows within {p.stop_row} and columns within {p.stop_column}, got {part}")
-    p.first_row, p.stop_row, p.first_column, p.stop_column = i0, i1, j0, j1
-    return 0
+    if p.transposed:
+        rows, columns = columns, rows
+    if not 0 <= i0 <= i1 <= rows or not 0 <= j0 <= j1 <= columns:
+        raise ValueError(f"part: expected rows within {rows} and columns within {columns}, got {part}")
+    if p.transposed:
+        i0, i1, j0, j1 = j0, j1, i0, i1
+    wanted.first_row, wanted.stop_row, wanted.first_column, wanted.stop_column = i0, i1, j0, j1
+    return wanted
 
 
 def form(a, b, out):
-    """Return how ``matmul`` computes this product ("dot", "panel" or "packed") and the elements of workspace it needs."""
+    """How ``matmul`` computes this product ("dot", "panel", "packed"), the elements of workspace it needs, and threads."""
     cdef Arrays held
-    cdef gemm_problem p
+    cdef gemm_call call
     held.count = 0
+    call.column_bias = call.row_bias = NULL
     try:
-        describe(&p, strided(&held, out, "out", True), strided(&held, a, "a"), strided(&held, b, "b"))
-        gemm_plan(&p, False)
-        return form_names[p.form].decode(), gemm_workspace(&p)
+        c_ = strided(&held, out, "out", True)
+        describe(&call.problem, c_, strided(&held, a, "a"), strided(&held, b, "b"))
+        call.dtype = held.dtype
+        gemm_prepare(&call)
+        return form_names[call.problem.form].decode(), call.threads * call.workspace, call.threads
     finally:
         release(&held)

@@ -2,6 +2,7 @@
 
 from . import errors, init, layers, losses, optim, training
 from .net import NeuralNet
+from .ops.threads import get_num_threads, num_threads, set_num_threads
 from .optim import LRScheduler
 from .versions import __version__, show_versions
 
@@ -10,10 +11,13 @@ __all__ = [
     "NeuralNet",
     "__version__",
     "errors",
+    "get_num_threads",
     "init",
     "layers",
     "losses",
+    "num_threads",
     "optim",
+    "set_num_threads",
     "show_versions",
     "training",
 ]

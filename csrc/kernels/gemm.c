@@ -277,15 +277,15 @@ EN_TILE_SHARED void EN_NAME(without_depth)(EN_PARTS)
 }
 
 /* matrix_product.  c[i][j] = f([c[i][j] +] sum_k a[i][k] b[k][j] [+ column_bias[j]] [+ row_bias[i]]),   f(x) = x or max(x, 0)
- * with [c +] if p->accumulate and max if p->relu, for rows first_row .. stop_row and columns first_column ..
- * stop_column and every index of the leading axes. An element is the sum over fixed blocks of k, each summed in the
- * order of k (lane by lane in the DOT form), wherever it lies in a tile. work: gemm_workspace(p) elements, or NULL. */
+ * with [c +] if p->accumulate and max if p->relu, for the rows, columns and matrices of `part`. An element is the sum
+ * over fixed blocks of k, each summed in the order of k (lane by lane in the DOT form), wherever it lies in a tile.
+ * work: gemm_workspace elements, or NULL. */
 static void EN_NAME(matrix_product)(REAL *restrict c, const REAL *restrict a, const REAL *restrict b,
                                     const REAL *column_bias, const REAL *row_bias, REAL *restrict work,
-                                    const gemm_problem *p)
+                                    const gemm_problem *p, const gemm_part *part)
 {
-    ptrdiff_t i0 = p->first_row, i1 = p->stop_row, j0 = p->first_column, j1 = p->stop_column;
-    ptrdiff_t index[EN_GEMM_MOST_AXES];
+    const ptrdiff_t i0 = part->first_row, j0 = part->first_column, m = part->stop_row - i0, n = part->stop_column - j0;
+    ptrdiff_t index[EN_GEMM_MOST_AXES], left_out = part->first_matrix, matrices = part->stop_matrix - left_out;
     if (p->transposed) {
         const REAL *kept = a;
         a = b;
@@ -293,23 +293,22 @@ static void EN_NAME(matrix_product)(REAL *restrict c, const REAL *restrict a, co
         kept = column_bias;
         column_bias = row_bias;
         row_bias = kept;
-        gemm_exchange(&i0, &j0);
-        gemm_exchange(&i1, &j1);
     }
-    const ptrdiff_t m = i1 - i0, n = j1 - j0;
-    if (m <= 0 || n <= 0)
+    if (m <= 0 || n <= 0 || matrices <= 0)
         return;
-    for (int axis = 0; axis < p->axes; ++axis) {
-        if (p->size[axis] == 0)
-            return;
-        index[axis] = 0;
+    for (int axis = p->axes - 1; axis >= 0; --axis) {
+        index[axis] = left_out % p->size[axis];
+        left_out /= p->size[axis];
+        c += index[axis] * p->c_step[axis];
+        a += index[axis] * p->a_step[axis];
+        b += index[axis] * p->b_step[axis];
     }
     c += i0 * p->c_row + j0 * p->c_column;
     column_bias = column_bias ? column_bias + j0 : NULL;
     row_bias = row_bias ? row_bias + i0 : NULL;
     EN_NAME(matrix) left = {a + i0 * p->a_row, p->a_row, p->a_column};
     EN_NAME(matrix) right = {b + j0 * p->b_column, p->b_row, p->b_column};
-    for (;;) {
+    for (; matrices > 0; --matrices) {
         if (p->k == 0)
             EN_NAME(without_depth)(c, left, right, column_bias, row_bias, p, m, n);
         else if (p->form == EN_GEMM_DOT)
@@ -318,8 +317,7 @@ static void EN_NAME(matrix_product)(REAL *restrict c, const REAL *restrict a, co
             EN_NAME(by_block)(c, left, right, column_bias, row_bias, p, m, n, work);
         else
             EN_NAME(by_panel)(c, left, right, column_bias, row_bias, p, m, n);
-        int axis = p->axes - 1;
-        for (; axis >= 0; --axis) {
+        for (int axis = p->axes - 1; axis >= 0; --axis) {
             c += p->c_step[axis];
             left.at += p->a_step[axis];
             right.at += p->b_step[axis];
@@ -330,8 +328,6 @@ static void EN_NAME(matrix_product)(REAL *restrict c, const REAL *restrict a, co
             right.at -= p->size[axis] * p->b_step[axis];
             index[axis] = 0;
         }
-        if (axis < 0)
-            return;
     }
 }
 

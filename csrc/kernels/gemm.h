@@ -22,18 +22,24 @@ typedef struct {
     int axes;                                                    /* leading axes */
     ptrdiff_t size[EN_GEMM_MOST_AXES], a_step[EN_GEMM_MOST_AXES], b_step[EN_GEMM_MOST_AXES], c_step[EN_GEMM_MOST_AXES];
     int accumulate, relu;
-    /* The part of c to compute; gemm_plan makes it all of c. */
-    ptrdiff_t first_row, stop_row, first_column, stop_column;
     /* What gemm_plan decides. If transposed, sizes and strides describe c' = b' a'. */
     int form, transposed, direct;
 } gemm_problem;
+
+/* The part of c to compute: rows and columns of c as it is planned, and matrices counted over all leading axes. */
+typedef struct {
+    ptrdiff_t first_row, stop_row, first_column, stop_column, first_matrix, stop_matrix;
+} gemm_part;
 
 #define EN_CONCERN gemm
 #define EN_KERNELS(KERNEL) \
     KERNEL(void, matrix_product, (REAL *restrict c, const REAL *restrict a, const REAL *restrict b, \
                                   const REAL *column_bias, const REAL *row_bias, REAL *restrict work, \
-                                  const gemm_problem *p))
+                                  const gemm_problem *p, const gemm_part *part))
 #include "kernels/table.h"
+
+/* Bytes of a row of one panel of b, which gemm_tile.h makes of an instruction set's registers. */
+#define EN_GEMM_PANEL_BYTES(isa) ((isa) == EN_ISA_AVX512 ? 128 : (isa) == EN_ISA_AVX2 ? 96 : 48)
 
 #define matrix_product(dtype, ...) EN_CALL(gemm, matrix_product, dtype, __VA_ARGS__)
 
@@ -63,14 +69,14 @@ static inline void gemm_exchange(ptrdiff_t *a, ptrdiff_t *b)
     *b = kept;
 }
 
-/* Elements of `work` that matrix_product needs for a planned problem: none unless it is packed. */
-static inline ptrdiff_t gemm_workspace(const gemm_problem *p)
+/* Elements of `work` that matrix_product needs for parts of at most m x n of a planned problem: none unless packed. */
+static inline ptrdiff_t gemm_workspace(const gemm_problem *p, ptrdiff_t m, ptrdiff_t n)
 {
     if (p->form != EN_GEMM_PACKED)
         return 0;
     ptrdiff_t depth = gemm_least(p->k, EN_GEMM_DEPTH);
-    ptrdiff_t columns = gemm_least(p->n, EN_GEMM_COLUMNS) + EN_GEMM_WIDEST;
-    return depth * (gemm_least(p->m, EN_GEMM_ROWS) + columns) + 4 * EN_GEMM_WIDEST;
+    ptrdiff_t columns = gemm_least(n, EN_GEMM_COLUMNS) + EN_GEMM_WIDEST;
+    return depth * (gemm_least(m, EN_GEMM_ROWS) + columns) + 4 * EN_GEMM_WIDEST;
 }
 
 /* Chooses by shape, here and nowhere else. The thresholds are measured: see docs/decisions/0008-matrix-product.md. */
@@ -97,8 +103,14 @@ static inline void gemm_plan(gemm_problem *p, int row_bias)
     else
         p->form = EN_GEMM_PACKED;
     p->direct = p->b_column == 1 && p->m <= EN_GEMM_DIRECT_ROWS;
-    p->first_row = p->first_column = 0;
-    p->stop_row = p->transposed ? p->n : p->m;
-    p->stop_column = p->transposed ? p->m : p->n;
+}
+
+/* All of a planned problem. */
+static inline gemm_part gemm_whole(const gemm_problem *p)
+{
+    ptrdiff_t matrices = 1;
+    for (int i = 0; i < p->axes; ++i)
+        matrices *= p->size[i];
+    return (gemm_part){0, p->m, 0, p->n, 0, matrices};
 }
 #endif

@@ -1,6 +1,14 @@
 # What every module of kernels offers besides its kernels. Included behind the module's first `cdef extern` block, whose
 # header kernels/<concern>.h lists them: C sees the headers in the order of these blocks.
 
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from enilnets._ext import threads as _threads
+
+cdef extern from "runtime/threads.h":
+    const void *en_the_pool
+
+en_the_pool = PyCapsule_GetPointer(_threads.pool, b"enilnets._ext.threads.pool")
+
 cdef extern from "runtime/dispatch.h":
     int en_isa
     int EN_ISA_COUNT

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from enilnets._ext import gemm
 from enilnets.ops import isa as instruction_sets
+from enilnets.ops.threads import num_threads
 from tests.reference import gemm as oracle
 
 
@@ -91,11 +92,12 @@ def test_overlap_is_refused_whatever_the_strides(dtype):
     gemm.matmul(square, square.T, np.zeros((6, 6), dtype))  # the operands may be one array
 
 
+@num_threads(1)
 def test_workspace(dtype, isa):
     m, k, n = 450, 300, 40
     given = dict(a=np.ones((m, k), dtype), b=np.ones((k, n), dtype), out=np.zeros((m, n), dtype))
-    form, needed = gemm.form(**given)
-    assert form == "packed" and needed > 0
+    form, needed, threads = gemm.form(**given)
+    assert threads == 1 and form == "packed" and needed > 0
     gemm.matmul(**given, workspace=lambda n, dtype: np.zeros(n, dtype))
     assert (given["out"] == k).all()
     for wrong in (None, lambda n, dtype: np.zeros(n - 1, dtype), lambda n, dtype: given["out"].reshape(-1)):
@@ -133,6 +135,7 @@ def test_parts_have_the_bits_of_the_whole(dtype, isa, rng, shape, flip):
     np.testing.assert_array_equal(parts, whole)
 
 
+@num_threads(1)
 def test_more_columns_than_one_block(dtype, isa, rng):
     a, b = rng.normal(size=(1400, 95)).astype(dtype), rng.normal(size=(2053, 95)).astype(dtype).T
     out = np.full((1400, 2053), np.nan, dtype)
@@ -159,6 +162,7 @@ def test_bits_depend_on_neither_strides_nor_addresses(dtype, isa, rng):
         assert len(seen) == 1, (m, k, n)
 
 
+@num_threads(1)
 def test_packed_products_have_the_bits_of_parts_read_in_place(dtype, isa, rng):
     a, b = rng.normal(size=(420, 321)).astype(dtype), rng.normal(size=(321, 40)).astype(dtype)
     whole, top = np.full((420, 40), np.nan, dtype), np.full((100, 40), np.nan, dtype)
@@ -211,4 +215,32 @@ def test_any_shape_agrees_with_the_oracle(data):
     out = list(oracle.results((m, n), dtype))[data.draw(st.integers(0, 4))]
     with instruction_sets.using(data.draw(st.sampled_from(instruction_sets.available()))):
         gemm.matmul(a, b, out, workspace=oracle.workspace)
+    oracle.close(out, *oracle.matmul(a, b, eps=np.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("shape", [(128, 784, 256), (512, 300, 512), (3, 4000, 900), (900, 4000, 3), (2000, 70, 1100)])
+def test_bits_depend_on_no_number_of_threads(dtype, isa, rng, shape):
+    m, k, n = shape
+    a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(n, k)).astype(dtype).T
+    bias, row_bias = rng.normal(size=n).astype(dtype), rng.normal(size=m).astype(dtype)
+    seen = set()
+    for threads in (1, 2, 3, 4, 8):
+        out = np.full((m, n), np.nan, dtype)
+        with num_threads(threads):
+            gemm.matmul(a, b, out, bias, row_bias, False, True, oracle.workspace)
+            assert (gemm.form(a, b, out)[2] > 1) == (threads > 1)
+        seen.add(out.tobytes())
+    assert len(seen) == 1
+
+
+def test_stacks_are_split_over_threads(dtype, isa, rng):
+    a, b = rng.normal(size=(3, 1, 60, 70)).astype(dtype), rng.normal(size=(7, 70, 65)).astype(dtype)
+    seen = set()
+    for threads in (1, 2, 3, 8):
+        out = np.full((3, 7, 60, 65), np.nan, dtype)
+        with num_threads(threads):
+            gemm.matmul(a, b, out, workspace=oracle.workspace)
+            assert (gemm.form(a, b, out)[2] > 1) == (threads > 1)
+        seen.add(out.tobytes())
+    assert len(seen) == 1
     oracle.close(out, *oracle.matmul(a, b, eps=np.finfo(dtype).eps))
