@@ -12,7 +12,20 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-CONCERNS = ["conv", "dropout", "gemm", "isa", "losses", "norm", "optim", "pointwise", "pool", "threads"]
+CONCERNS = [
+    "chain",
+    "conv",
+    "dropout",
+    "gemm",
+    "isa",
+    "losses",
+    "memory",
+    "norm",
+    "optim",
+    "pointwise",
+    "pool",
+    "threads",
+]
 
 DIRECTIVES = {
     "language_level": 3,

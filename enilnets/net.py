@@ -86,7 +86,7 @@ class NeuralNet(Network):
 
     def _forget_pass(self) -> None:
         self._passed: Passed | None = None
-        self._deltas: list[np.ndarray | None] = []
+        self._went_back = False
         self._asked_training = False
 
     # Settings
@@ -242,7 +242,7 @@ class NeuralNet(Network):
         self._asked_training = training
         for layer, saved in zip(self.layers, self._passed.saved, strict=True):
             layer.recent = layer.documented_cache(saved)
-        self._deltas = []
+        self._went_back = False
         return y
 
     def predict(self, inputs: Any, training: bool = False, dropout_rate: float = 0.0) -> np.ndarray:
@@ -306,7 +306,7 @@ class NeuralNet(Network):
         idle = sorted(loss_kwargs) if loss_function is None else [] if targets is not None else ["loss_function"]
         if idle:
             raise ConfigError("Backward", "no loss arguments without both targets and loss_function", ", ".join(idle))
-        output = passed.outputs[-1]
+        output = passed.output
         if targets is not None:
             gradient, at_pre_activation = self._target_gradient(output, targets, loss_function, loss_kwargs)
         else:
@@ -344,9 +344,8 @@ class NeuralNet(Network):
 
     def _propagate(self, gradient: np.ndarray, at_pre_activation: bool) -> None:
         self.arena.zero_grad()
-        _, self._deltas = self.chain.backward_deltas(
-            gradient, self._last_pass(), at_pre_activation=at_pre_activation, all_deltas=True
-        )
+        self.chain.propagate(gradient, self._last_pass(), at_pre_activation=at_pre_activation, all_deltas=True)
+        self._went_back = True
 
     def update(self) -> None:
         """One optimizer step along the gradients of the last ``Backward``.
@@ -358,7 +357,7 @@ class NeuralNet(Network):
         NonFiniteError
             If a gradient is NaN or infinite; see ``Optimizer.step``.
         """
-        if not self._deltas:
+        if not self._went_back:
             raise StateError("update", "gradients", "none", "call Backward(...) first")
         self.optimizer.step(self.arena, self._learning_rate, self._l2_lambda)
 
@@ -550,7 +549,7 @@ class NeuralNet(Network):
     @property
     def deltas(self) -> list[np.ndarray | None]:
         """Gradient of the loss before each layer's activation, after ``Backward``."""
-        return self._deltas
+        return self._passed.deltas if self._passed is not None and self._went_back else []
 
     @property
     def opt_state(self) -> list[dict[str, np.ndarray]]:
@@ -637,7 +636,7 @@ class NeuralNet(Network):
         ]
         return issues + [
             f"Delta {i} has NaN/Inf"
-            for i, delta in enumerate(self._deltas)
+            for i, delta in enumerate(self.deltas)
             if delta is not None and not np.isfinite(delta).all()
         ]
 

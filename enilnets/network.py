@@ -217,7 +217,7 @@ class Network:
             If ``dy`` has another shape, or ``ctx`` is from a network of other depth.
         """
         dy = np.asarray(dy, self.dtype)
-        return self.chain.backward_deltas(dy, ctx, params=params, inputs=inputs, at_pre_activation=at_pre_activation)[0]
+        return self.chain.propagate(dy, ctx, params=params, inputs=inputs, at_pre_activation=at_pre_activation)
 
     def step(self) -> None:
         """One optimizer step along the accumulated gradients, which are then zero."""

@@ -14,7 +14,19 @@ import numpy as np
 from .errors import NonFiniteError, ShapeError
 from .ops.optim import find_non_finite, squared_norm
 
-__all__ = ["Arena", "Parameter"]
+__all__ = ["CHANGES", "Arena", "Parameter"]
+
+
+class Changes:
+    """Counts what makes programs stale: arrays that move, parameters that freeze, settings of layers that change.
+
+    Such changes are rare, so one count serves all models: who derived something compares it and derives again.
+    """
+
+    count: int = 0
+
+
+CHANGES = Changes()
 
 #: Every parameter begins at a multiple of this many bytes, the width of a cache line and of the widest register.
 ALIGNMENT = 64
@@ -65,6 +77,7 @@ class Parameter:
     @frozen.setter
     def frozen(self, frozen: bool) -> None:
         self._frozen = frozen
+        CHANGES.count += 1
         if self.arena is not None:
             self.arena.forget_spans()
 
@@ -188,6 +201,7 @@ class Arena:
 
     def _point(self, parameter: Parameter, value: np.ndarray, grad: np.ndarray) -> None:
         place = slice(parameter.start, parameter.start + parameter.size)
+        CHANGES.count += 1
         parameter.value = self._values[place].reshape(value.shape)
         parameter.grad = self._gradients[place].reshape(value.shape)
         parameter.value[...] = value

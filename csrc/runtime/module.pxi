@@ -1,7 +1,7 @@
 # What every module of kernels offers besides its kernels. Included behind the module's first `cdef extern` block, whose
 # header kernels/<concern>.h lists them: C sees the headers in the order of these blocks.
 
-from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from enilnets._ext import threads as _threads
 
 cdef extern from "runtime/threads.h":
@@ -17,8 +17,12 @@ cdef extern from "runtime/dispatch.h":
 cdef extern from *:
     """
     static const char *const kernel_names[] = {EN_KERNELS(EN_KERNEL_NAME) NULL};
+    static const void *const kernel_tables[] = {EN_JOIN2(EN_CONCERN, f32), EN_JOIN2(EN_CONCERN, f64)};
     """
     const char *kernel_names[]
+    const void *kernel_tables[]
+
+tables = PyCapsule_New(<void *>kernel_tables, b"enilnets._ext.tables", NULL)
 
 def kernels():
     """Names of the kernels in this module; each exists for every dtype and instruction set."""

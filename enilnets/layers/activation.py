@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.activation import activation
-from .base import INFERENCE, Activated, ActivatedLayer, Mode
+from .base import INFERENCE, Activated, ActivatedLayer, Mode, Node
 
 __all__ = ["Activation"]
 
@@ -39,6 +39,14 @@ class Activation(ActivatedLayer):
         """See Layer; the input belongs to the layer before, so it is never overwritten."""
         y, saved = activation(self.activation, x)
         return y, Activated(None, x, self._activation, saved)
+
+    def node(self, mode: Mode) -> Node:
+        """See Layer."""
+        return Node("activation", activation=self.activation)
+
+    def unpack(self, kept: dict[str, Any]) -> Activated:
+        """See Layer."""
+        return super().unpack({**kept, "z": kept["x"]})._replace(linear=None)
 
     def linear_backward(self, dz: np.ndarray, saved: None, *, params: bool, inputs: bool) -> np.ndarray | None:
         """See ActivatedLayer."""

@@ -12,9 +12,9 @@ from .. import checks
 from ..errors import ConfigError, ShapeError
 from ..init import INITIALIZERS
 from ..ops.activation import ACTIVATIONS, activation, activation_backward
-from ..parameters import Parameter
+from ..parameters import CHANGES, Parameter
 
-__all__ = ["INFERENCE", "ActivatedLayer", "Layer", "Mode", "Shape"]
+__all__ = ["INFERENCE", "ActivatedLayer", "Layer", "Mode", "Node", "Shape"]
 
 #: Shape of one sample, without the batch axis.
 Shape = tuple[int, ...]
@@ -45,6 +45,37 @@ class Mode(NamedTuple):
 
 
 INFERENCE = Mode()
+
+
+class Node(NamedTuple):
+    """A layer as ``_ext.chain`` runs it: one step of a program on rows of features.
+
+    Attributes
+    ----------
+    kind : {"dense", "activation", "batchnorm", "identity"}
+    n_in, n_out : int or None
+        Features of the input and of the output; None for those of the step before.
+    activation : str
+        A key of ``ops.activation.ACTIVATIONS``.
+    arrays : tuple of (ndarray or None)
+        What the kind computes with.
+    gradients : tuple of (Parameter or None)
+        The parameters that ``backward`` has gradients for, two at most; None where nothing is trained.
+    batch : bool
+        Whether training uses the statistics of the batch and learns the running ones.
+    eps, momentum : float
+        Of a normalisation.
+    """
+
+    kind: str
+    n_in: int | None = None
+    n_out: int | None = None
+    activation: str = "linear"
+    arrays: tuple[np.ndarray | None, ...] = ()
+    gradients: tuple[Parameter | None, Parameter | None] = (None, None)
+    batch: bool = False
+    eps: float = 0.0
+    momentum: float = 0.0
 
 
 class Layer(MutableMapping):
@@ -122,6 +153,17 @@ class Layer(MutableMapping):
         """
         return self.backward_delta(self.delta(dy, saved), saved, params=params, inputs=inputs)
 
+    def node(self, mode: Mode) -> Node | None:
+        """Describe this layer as a step of a program, or return None if only ``forward`` can run it in this mode.
+
+        The description holds until a setting changes; who changes one counts it in ``CHANGES``.
+        """
+        return None
+
+    def unpack(self, kept: dict[str, Any]) -> Any:
+        """Return what ``forward`` would have saved, from what a program kept of this layer; see ``_ext.chain``."""
+        return None
+
     def pre_activation(self, saved: Any) -> np.ndarray | None:
         """Return the pre-activation in ``saved``, if the layer has an activation and it was kept."""
         return None
@@ -179,6 +221,7 @@ class Layer(MutableMapping):
     @frozen.setter
     def frozen(self, frozen: bool) -> None:
         self._frozen = bool(frozen)
+        CHANGES.count += 1
         for parameter in self.parameters.values():
             parameter.frozen = self._frozen
 
@@ -300,6 +343,7 @@ class ActivatedLayer(Layer):
     @activation.setter
     def activation(self, name: str) -> None:
         self._activation = checks.choice(type(self).__name__, "activation", name, ACTIVATIONS)
+        CHANGES.count += 1
 
     def linear(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         """Return the pre-activation and what ``linear_backward`` needs."""
@@ -326,6 +370,12 @@ class ActivatedLayer(Layer):
     ) -> np.ndarray | None:
         """Backward pass of the linear part."""
         return self.linear_backward(dz, saved.linear, params=params and not self.frozen, inputs=inputs)
+
+    def unpack(self, kept: dict[str, Any]) -> Activated:
+        """See Layer."""
+        name = kept["activation"]
+        saves = {"output": kept["y"], "input": kept["z"], "nothing": None}[ACTIVATIONS[name].saves]
+        return Activated(kept["x"], kept["z"], name, saves)
 
     def pre_activation(self, saved: Activated) -> np.ndarray | None:
         """Return z if it was kept."""

@@ -10,7 +10,7 @@ from .. import checks
 from ..init import INITIALIZERS, init_weights
 from ..ops.affine import affine, affine_backward
 from ..parameters import Parameter
-from .base import ActivatedLayer, Shape
+from .base import ActivatedLayer, Mode, Node, Shape
 
 __all__ = ["Dense"]
 
@@ -97,6 +97,13 @@ class Dense(ActivatedLayer):
             )
             raise self.shape_error(f"(batch, {self.n_in})", shape, way_out)
         return (*shape[:-1], self.n_out)
+
+    def node(self, mode: Mode) -> Node:
+        """See Layer."""
+        weights, bias = self.parameters["weights"], self.parameters.get("bias")
+        arrays = (weights.value, None if bias is None else bias.value)
+        gradients = (None, None) if self.frozen else (weights, bias)
+        return Node("dense", self.n_in, self.n_out, self.activation, arrays, gradients)
 
     def linear(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See ActivatedLayer."""

@@ -9,7 +9,8 @@ import numpy as np
 from .. import checks
 from ..errors import StateError
 from ..ops.dropout import dropout, dropout_backward
-from .base import INFERENCE, Layer, Mode
+from ..parameters import CHANGES
+from .base import INFERENCE, Layer, Mode, Node
 
 __all__ = ["Dropout"]
 
@@ -47,6 +48,12 @@ class Dropout(Layer):
     @rate.setter
     def rate(self, rate: float) -> None:
         self._rate = checks.fraction("Dropout", "rate", rate, one=False)
+        CHANGES.count += 1
+
+    def node(self, mode: Mode) -> Node | None:
+        """See Layer; a pass that drops something needs the generator."""
+        rate = self.rate if mode.dropout_rate is None else mode.dropout_rate
+        return Node("identity") if not mode.training or rate == 0 else None
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, tuple[np.ndarray, float] | None]:
         """See Layer; the mask is drawn from ``mode.rng``."""

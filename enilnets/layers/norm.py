@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import checks
 from ..ops.norm import BatchNormSaved, batchnorm, batchnorm_backward, batchnorm_inference
-from ..parameters import Parameter
-from .base import INFERENCE, Layer, Mode, Shape
+from ..parameters import CHANGES, Parameter
+from .base import INFERENCE, Layer, Mode, Node, Shape
 
 __all__ = ["BatchNorm"]
 
@@ -73,6 +73,7 @@ class BatchNorm(Layer):
     @epsilon.setter
     def epsilon(self, epsilon: float) -> None:
         self._epsilon = checks.number("BatchNorm", "epsilon", epsilon, 1e-30)
+        CHANGES.count += 1
 
     @property
     def momentum(self) -> float:
@@ -82,6 +83,7 @@ class BatchNorm(Layer):
     @momentum.setter
     def momentum(self, momentum: float) -> None:
         self._momentum = checks.fraction("BatchNorm", "momentum", momentum)
+        CHANGES.count += 1
 
     @classmethod
     def shapes(cls, config: dict[str, Any]) -> dict[str, Shape]:
@@ -99,6 +101,18 @@ class BatchNorm(Layer):
             n = self.num_features
             raise self.shape_error(f"(batch, {n}) or (batch, {n}, height, width)", shape)
         return shape
+
+    def node(self, mode: Mode) -> Node:
+        """See Layer."""
+        n, gamma, beta = self.num_features, self.parameters["gamma"], self.parameters["beta"]
+        arrays = (gamma.value, beta.value, self.buffers["running_mean"], self.buffers["running_var"])
+        gradients = (None, None) if self.frozen else (gamma, beta)
+        return Node("batchnorm", n, n, "linear", arrays, gradients, not self.frozen, self.epsilon, self.momentum)
+
+    def unpack(self, kept: dict[str, Any]) -> BatchNormSaved:
+        """See Layer."""
+        names = ("x", "mean", "var", "inv_std", "gamma", "eps")
+        return BatchNormSaved(*[kept[name] for name in names], kept["inv_std"] is not None)
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, BatchNormSaved]:
         """See Layer."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._ext import conv, dropout, gemm, losses, norm, optim, pointwise, pool
+from .._ext import chain, conv, dropout, gemm, losses, norm, optim, pointwise, pool
 from .._ext import isa as _isa
 from ..errors import ConfigError
 
@@ -55,7 +55,7 @@ def select(name: str) -> None:
             repr(name),
             "unset it for the best one",
         )
-    for module in CONCERNS.values():
+    for module in (*CONCERNS.values(), chain):  # which runs the kernels of the others
         module.select(_NAMES.index(name))
     _current = name
 

@@ -106,7 +106,10 @@ def test_quotas_of_control_groups(tmp_path, files, quota):
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
 def test_affinity_counts():
-    code = "import os; os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1]); import enilnets; print(enilnets.get_num_threads())"
+    code = (
+        "import os; os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])\n"
+        "import enilnets; print(enilnets.get_num_threads())"
+    )
     env = {**os.environ, "ENILNETS_NUM_THREADS": ""}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"

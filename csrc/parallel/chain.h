@@ -1,0 +1,321 @@
+/* A chain of dense, activation and normalisation layers as one program: an array of nodes that is run forward and
+ * backward without returning to Python in between. Every step is a kernel that the layers' own ops call too, in the
+ * same order, so the bits are the same; there is no arithmetic here.
+ *
+ * x: in (rows, n_in)   y: out (rows, n_out)   A pass keeps, node by node, what the way back needs. */
+#ifndef EN_CHAIN_H
+#define EN_CHAIN_H
+#include <string.h>
+#include "kernels/norm.h"
+#include "kernels/optim.h"
+#include "kernels/pointwise.h"
+#include "parallel/gemm.h"
+#include "runtime/memory.h"
+
+static const en_memory *en_the_memory;
+
+/* Kinds of nodes. IDENTITY is what dropout is in inference. */
+enum { CHAIN_DENSE, CHAIN_ACTIVATION, CHAIN_BATCHNORM, CHAIN_IDENTITY };
+
+/* Activations: none, softmax over the columns, or one of the pairs of pointwise.h, which read their output or input. */
+#define CHAIN_ACTIVATIONS(A) \
+    A(relu, OUTPUT) A(leakyrelu, OUTPUT) A(elu, OUTPUT) A(selu, OUTPUT) A(sigmoid, OUTPUT) A(tanh, OUTPUT) \
+    A(softplus, OUTPUT) A(gelu, INPUT) A(swish, INPUT) A(mish, INPUT)
+#define CHAIN_NUMBER(name, saves) CHAIN_##name,
+enum { CHAIN_linear, CHAIN_softmax, CHAIN_ACTIVATIONS(CHAIN_NUMBER) CHAIN_ACTIVATION_COUNT };
+#undef CHAIN_NUMBER
+enum { CHAIN_NOTHING, CHAIN_OUTPUT, CHAIN_INPUT };
+
+typedef struct {
+    int kind, activation;
+    int trains;    /* whether gradients of its parameters are wanted */
+    int batch;     /* normalise with the statistics of the batch, and learn the running ones */
+    ptrdiff_t n_in, n_out;
+    void *weights, *bias;     /* gamma and beta of a normalisation */
+    void *d_weights, *d_bias; /* where their gradients go */
+    void *mean, *var;         /* running statistics */
+    double eps, momentum;
+} chain_node;
+
+/* What one pass keeps of a node; NULL where there is nothing. */
+typedef struct {
+    const void *x;
+    void *z;     /* before the activation, if that was kept */
+    void *y;
+    void *room;        /* where the gradient of y is written, and then that before the activation */
+    const void *delta; /* the latter: in the room, or where the way back found it */
+    void *mean, *var, *inv_std, *gamma; /* what was normalised with */
+    void *extra[2]; /* gradients that have to be added to others, or are only needed on the way */
+} chain_place;
+
+typedef struct {
+    int dtype, count;
+    int training, keep_z;
+    ptrdiff_t rows;
+    const chain_node *node;
+    chain_place *place;
+} chain_pass;
+
+static inline ptrdiff_t chain_itemsize(int dtype)
+{
+    return dtype == EN_F32 ? 4 : 8;
+}
+
+static inline int chain_saves(int activation)
+{
+#define CHAIN_SAVES(name, saves) case CHAIN_##name: return CHAIN_##saves;
+    switch (activation) {
+    CHAIN_ACTIVATIONS(CHAIN_SAVES)
+    case CHAIN_softmax: return CHAIN_OUTPUT;
+    default: return CHAIN_NOTHING;
+    }
+#undef CHAIN_SAVES
+}
+
+/* y may be x itself. */
+static inline void chain_activate(int activation, int dtype, void *y, const void *x, ptrdiff_t rows, ptrdiff_t cols)
+{
+#define CHAIN_FORWARD(name, saves) case CHAIN_##name: EN_CALL(pointwise, name##_forward, dtype, y, x, rows * cols); break;
+    switch (activation) {
+    CHAIN_ACTIVATIONS(CHAIN_FORWARD)
+    case CHAIN_softmax: softmax(dtype, y, x, rows, cols); break;
+    default:
+        if (y != x)
+            memcpy(y, x, (size_t)(rows * cols * chain_itemsize(dtype)));
+    }
+#undef CHAIN_FORWARD
+}
+
+/* dx may be dy itself. */
+static inline void chain_activate_backward(int activation, int dtype, void *dx, const void *dy, const void *saved,
+                                           ptrdiff_t rows, ptrdiff_t cols)
+{
+#define CHAIN_BACKWARD(name, saves) \
+    case CHAIN_##name: EN_CALL(pointwise, name##_backward, dtype, dx, dy, saved, rows * cols); break;
+    switch (activation) {
+    CHAIN_ACTIVATIONS(CHAIN_BACKWARD)
+    case CHAIN_softmax: softmax_backward(dtype, dx, dy, saved, rows, cols); break;
+    default:
+        if (dx != dy)
+            memcpy(dx, dy, (size_t)(rows * cols * chain_itemsize(dtype)));
+    }
+#undef CHAIN_BACKWARD
+}
+
+/* A matrix for chain_product: element (i, j) at start[i * row + j * column]. */
+typedef struct {
+    const void *start;
+    ptrdiff_t row, column;
+} chain_matrix;
+
+/* c (m, n) = f(a b + bias), or c + a b; -1 if there is no memory for a workspace. */
+static inline int chain_product(int dtype, void *c, chain_matrix a, chain_matrix b, ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
+                                const void *bias, int accumulate, int relu)
+{
+    gemm_call call;
+    gemm_problem *p = &call.problem;
+    p->m = m, p->n = n, p->k = k;
+    p->a_row = a.row, p->a_column = a.column, p->b_row = b.row, p->b_column = b.column;
+    p->c_row = n, p->c_column = 1;
+    p->axes = 0, p->accumulate = accumulate, p->relu = relu;
+    call.dtype = dtype, call.c = c, call.a = a.start, call.b = b.start;
+    call.column_bias = bias, call.row_bias = call.work = NULL;
+    gemm_prepare(&call);
+    if (call.workspace > 0) {
+        call.work = en_the_memory->take((size_t)(call.threads * call.workspace * chain_itemsize(dtype)));
+        if (!call.work)
+            return -1;
+    }
+    gemm_run(&call);
+    en_the_memory->give_back(call.work);
+    return 0;
+}
+
+/* z = x W' + b */
+static inline int chain_dense(const chain_node *node, int dtype, void *z, const void *x, ptrdiff_t rows, int relu)
+{
+    return chain_product(dtype, z, (chain_matrix){x, node->n_in, 1}, (chain_matrix){node->weights, 1, node->n_in}, rows,
+                         node->n_in, node->n_out, node->bias, 0, relu);
+}
+
+/* Whether the node normalises with the statistics of these rows. */
+static inline int chain_uses_batch(const chain_node *node, int training, ptrdiff_t rows)
+{
+    return training && node->batch && rows > 1;
+}
+
+/* Lays out what a pass keeps from `memory` on, or only counts if that is NULL; returns the bytes. */
+static inline size_t chain_layout(chain_pass *pass, char *memory)
+{
+    size_t used = 0;
+#define CHAIN_TAKE(member, elements) \
+    do { \
+        if (memory) \
+            place->member = memory + used; \
+        used += ((size_t)(elements) * (size_t)chain_itemsize(pass->dtype) + 63) & ~(size_t)63; \
+    } while (0)
+    if (memory)
+        memset(pass->place, 0, (size_t)pass->count * sizeof(chain_place));
+    for (int i = 0; i < pass->count; ++i) {
+        const chain_node *node = pass->node + i;
+        chain_place *place = pass->place + i;
+        const ptrdiff_t outputs = pass->rows * node->n_out;
+        if (node->kind == CHAIN_DENSE && node->activation != CHAIN_linear
+            && (pass->keep_z || chain_saves(node->activation) == CHAIN_INPUT))
+            CHAIN_TAKE(z, outputs);
+        if (node->kind != CHAIN_IDENTITY && i < pass->count - 1)
+            CHAIN_TAKE(y, outputs);
+        CHAIN_TAKE(room, outputs);
+        if (node->kind == CHAIN_BATCHNORM) {
+            CHAIN_TAKE(mean, node->n_out);
+            CHAIN_TAKE(var, node->n_out);
+            CHAIN_TAKE(inv_std, node->n_out);
+            CHAIN_TAKE(gamma, node->n_out);
+        }
+        if (node->kind == CHAIN_BATCHNORM || node->kind == CHAIN_DENSE) {
+            CHAIN_TAKE(extra[0], node->kind == CHAIN_DENSE ? 0 : node->n_out);
+            CHAIN_TAKE(extra[1], node->n_out);
+        }
+    }
+#undef CHAIN_TAKE
+    return used;
+}
+
+/* Runs the pass from x to y, the last node's output; -1 if there is no memory. */
+static inline int chain_forward(chain_pass *pass, const void *x, void *y)
+{
+    const ptrdiff_t rows = pass->rows;
+    const int dtype = pass->dtype;
+    for (int i = 0; i < pass->count; ++i) {
+        const chain_node *node = pass->node + i;
+        chain_place *place = pass->place + i;
+        const size_t bytes = (size_t)(node->n_out * chain_itemsize(dtype));
+        place->x = x;
+        if (i == pass->count - 1)
+            place->y = y;
+        switch (node->kind) {
+        case CHAIN_DENSE: {
+            void *z = place->z ? place->z : place->y;
+            const int fused = node->activation == CHAIN_relu && z == place->y;
+            if (chain_dense(node, dtype, z, x, rows, fused) < 0)
+                return -1;
+            if (!fused && (node->activation != CHAIN_linear || z != place->y))
+                chain_activate(node->activation, dtype, place->y, z, rows, node->n_out);
+            break;
+        }
+        case CHAIN_ACTIVATION:
+            chain_activate(node->activation, dtype, place->y, x, rows, node->n_out);
+            break;
+        case CHAIN_BATCHNORM:
+            memcpy(place->gamma, node->weights, bytes);
+            if (chain_uses_batch(node, pass->training, rows)) {
+                batchnorm(dtype, place->y, place->mean, place->var, place->inv_std, x, node->weights, node->bias, node->eps,
+                          rows, node->n_out, 1);
+            } else {
+                place->inv_std = NULL;
+                memcpy(place->mean, node->mean, bytes);
+                memcpy(place->var, node->var, bytes);
+                batchnorm_inference(dtype, place->y, x, node->mean, node->var, node->weights, node->bias, node->eps, rows,
+                                    node->n_out, 1);
+            }
+            break;
+        default:
+            if (i == pass->count - 1)
+                memcpy(y, x, (size_t)rows * bytes);
+            else
+                place->y = (void *)x;
+        }
+        x = place->y;
+    }
+    return 0;
+}
+
+/* Runs the program in inference mode from x to y; nothing is kept but in `scratch`, twice rows x the widest node. */
+static inline int chain_infer(const chain_pass *pass, const void *x, void *y, char *scratch, size_t half)
+{
+    for (int i = 0; i < pass->count; ++i) {
+        const chain_node *node = pass->node + i;
+        void *to = i == pass->count - 1 ? y : scratch + (i % 2) * half;
+        switch (node->kind) {
+        case CHAIN_DENSE:
+            if (chain_dense(node, pass->dtype, to, x, pass->rows, node->activation == CHAIN_relu) < 0)
+                return -1;
+            if (node->activation != CHAIN_relu)
+                chain_activate(node->activation, pass->dtype, to, to, pass->rows, node->n_out);
+            break;
+        case CHAIN_BATCHNORM:
+            batchnorm_inference(pass->dtype, to, x, node->mean, node->var, node->weights, node->bias, node->eps, pass->rows,
+                                node->n_out, 1);
+            break;
+        default:
+            chain_activate(node->activation, pass->dtype, to, x, pass->rows, node->n_out);
+        }
+        x = to;
+    }
+    return 0;
+}
+
+/* Gradients of one node from its delta. `added[k]`: gradient k is to be added to what is there. The bias gradient, and
+ * both of a normalisation, are left in place->extra for that. dx may be NULL. */
+static inline int chain_node_backward(const chain_pass *pass, int i, void *dx, int params, const char *added)
+{
+    const chain_node *node = pass->node + i;
+    const chain_place *place = pass->place + i;
+    const ptrdiff_t rows = pass->rows, n_in = node->n_in, n_out = node->n_out;
+    const int dtype = pass->dtype, trains = params && node->trains;
+    if (node->kind == CHAIN_DENSE) {
+        const chain_matrix dz = {place->delta, n_out, 1}, dz_transposed = {place->delta, 1, n_out};
+        if (dx && chain_product(dtype, dx, dz, (chain_matrix){node->weights, n_in, 1}, rows, n_out, n_in, NULL, 0, 0) < 0)
+            return -1;
+        if (trains
+            && chain_product(dtype, node->d_weights, dz_transposed, (chain_matrix){place->x, n_in, 1}, n_out, rows, n_in,
+                             NULL, added[0], 0) < 0)
+            return -1;
+        if (trains && node->d_bias)
+            column_sums(dtype, added[1] ? place->extra[1] : node->d_bias, place->delta, rows, n_out);
+    } else if (node->kind == CHAIN_BATCHNORM) {
+        void *d_gamma = trains && !added[0] ? node->d_weights : place->extra[0];
+        void *d_beta = trains && !added[1] ? node->d_bias : place->extra[1];
+        if (place->inv_std)
+            batchnorm_backward(dtype, dx, d_gamma, d_beta, place->delta, place->x, place->mean, place->inv_std, place->gamma,
+                               rows, n_out, 1);
+        else
+            batchnorm_inference_backward(dtype, dx, d_gamma, d_beta, place->delta, place->x, place->mean, place->var,
+                                         place->gamma, node->eps, rows, n_out, 1);
+    }
+    return 0;
+}
+
+/* Runs the pass back from dy, the gradient of its output (of the last pre-activation if `at_pre_activation`), down to
+ * node `lowest`, whose input's gradient goes to dx unless that is NULL. added: two flags per node, see above. */
+static inline int chain_backward(chain_pass *pass, const void *dy, int at_pre_activation, int params, int lowest, void *dx,
+                                 const char *added)
+{
+    const int last = pass->count - 1, dtype = pass->dtype;
+    const ptrdiff_t rows = pass->rows;
+    for (int i = last; i >= lowest; --i) {
+        const chain_node *node = pass->node + i;
+        chain_place *place = pass->place + i;
+        const int shaped = node->activation != CHAIN_linear && !(at_pre_activation && i == last);
+        place->delta = dy;
+        if (shaped) {
+            chain_activate_backward(node->activation, dtype, place->room, dy,
+                                    chain_saves(node->activation) == CHAIN_OUTPUT ? place->y
+                                    : node->kind == CHAIN_DENSE                   ? place->z
+                                                                                  : place->x,
+                                    rows, node->n_out);
+            place->delta = place->room;
+        }
+        const void *next = i > lowest ? pass->place[i - 1].room : dx;
+        if (node->kind == CHAIN_IDENTITY || node->kind == CHAIN_ACTIVATION) {
+            if (i > lowest)
+                next = place->delta;
+            else if (dx)
+                memcpy(dx, place->delta, (size_t)(rows * node->n_out * chain_itemsize(dtype)));
+        } else if (chain_node_backward(pass, i, (void *)next, params, added + 2 * i) < 0)
+            return -1;
+        dy = next;
+    }
+    return 0;
+}
+#endif
