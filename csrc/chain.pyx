@@ -90,9 +90,18 @@ en_borrow_pointwise(tables_of(_pointwise))
 
 cdef enum:
     SMALL = 16384  # bytes of scratch that inference takes from the stack
+    LARGE = 32768  # bytes from which on an array lies in memory that is used again
 
-cdef object empty = np.empty
+cdef object np_empty = np.empty
 cdef object ndarray = np.ndarray
+cdef object Block = _memory.Block
+
+
+cdef object fresh(tuple shape, Py_ssize_t rows, Py_ssize_t columns, object dtype):
+    """A new array of rows x columns elements in this shape."""
+    cdef Py_ssize_t size = rows * columns * (4 if dtype.char == "f" else 8)
+    return np_empty(shape, dtype) if size < LARGE else ndarray(shape, dtype, Block(size))
+
 cdef dict KINDS = {"dense": CHAIN_DENSE, "activation": CHAIN_ACTIVATION, "batchnorm": CHAIN_BATCHNORM,
                    "identity": CHAIN_IDENTITY}
 cdef dict ACTIVATIONS = {activation_names[i].decode(): i for i in range(CHAIN_ACTIVATION_COUNT)}
@@ -213,7 +222,7 @@ cdef class Program:
         try:
             self.take_real(&a, x, "x", False)
             rows = self.rows_of(&a.held[0])
-            y = empty((*x.shape[:x.ndim - 1], self.n_out), self.dtype)
+            y = fresh((*x.shape[:x.ndim - 1], self.n_out), rows, self.n_out, self.dtype)
             self.run(&a, y, rows)
             return y
         finally:
@@ -238,7 +247,7 @@ cdef class Program:
             if first_non_finite(a.dtype, view.buf, view.len // view.itemsize) >= 0:
                 return None
             rows = view.shape[0] if view.ndim == 2 else 1
-            y = empty((rows, self.n_out), self.dtype)
+            y = fresh((rows, self.n_out), rows, self.n_out, self.dtype)
             self.run(&a, y, rows)
             return y
         finally:
@@ -286,7 +295,7 @@ cdef class Program:
             made.state.training, made.state.keep_z = training, keep_z
             made.state.rows = self.rows_of(&a.held[0])
             made.reserve()
-            made.y = empty((*made.shape, self.n_out), self.dtype)
+            made.y = fresh((*made.shape, self.n_out), made.state.rows, self.n_out, self.dtype)
             y_ = flat(&a, made.y, "y", True)
             x_ = a.held[0].buf
             with nogil:
@@ -382,6 +391,8 @@ cdef class Pass:
         cdef int i, failed
         cdef Program program = self.program
         cdef void *dx_ = NULL
+        if program is None:
+            raise TypeError("a Pass comes from Program.forward")
         if not 0 <= lowest <= self.state.count or (inputs and lowest):
             raise ValueError(f"lowest: expected a node below {self.state.count}, got {lowest}")
         if self.going_back:
@@ -397,7 +408,7 @@ cdef class Pass:
             if dy.shape != self.y.shape:
                 raise ValueError(f"dy: expected shape {self.y.shape}, got {dy.shape}")
             if inputs:
-                dx = empty(self.x.shape, program.dtype)
+                dx = fresh(self.x.shape, self.state.rows, program.n_in, program.dtype)
                 dx_ = flat(&a, dx, "dx", True)
             for i in range(2 * self.state.count):
                 parameter = program.parameters[i]

@@ -273,6 +273,13 @@ def value_and_gradient(
     ``KernelLoss.fused_delta``.
     """
     loss, output, target = _prepare("value_and_gradient", name, output, target, options)
+    return at_head(loss, output, target, head, **options)
+
+
+def at_head(
+    loss: Loss, output: np.ndarray, target: np.ndarray, head: str, **options: Any
+) -> tuple[float, np.ndarray, bool]:
+    """``value_and_gradient`` of a loss whose arguments have been checked."""
     fused = loss.fused_delta(head, output, target, **options)
     if fused is not None:
         return *fused, True

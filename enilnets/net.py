@@ -13,7 +13,7 @@ from .errors import ConfigError, DataError, ShapeError, StateError
 from .layers import Activation, AvgPool2D, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Mode
 from .layers.sequential import Passed
 from .network import Network
-from .ops.array import as_data
+from .ops.array import as_data, check_finite
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History
 from .training.metrics import accuracy
@@ -82,6 +82,7 @@ class NeuralNet(Network):
 
     def _forget(self) -> None:
         super()._forget()
+        self._known_pair: tuple[Any, ...] | None = None  # arrays of this kind fit as they are, but for their values
         self._forget_pass()
 
     def _forget_pass(self) -> None:
@@ -175,8 +176,7 @@ class NeuralNet(Network):
     def _inputs(self, where: str, inputs: Any, name: str = "inputs", *, batch: bool = False) -> np.ndarray:
         """Cast ``inputs`` to a batch the layers can take; with ``batch`` a single sample is refused."""
         x = as_data(where, name, inputs, self.dtype)
-        images = self.chain.takes_images
-        if not batch and (x.ndim == 1 or (x.ndim == 3 and images)):
+        if not batch and (x.ndim == 1 or (x.ndim == 3 and self.chain.takes_images)):
             x = x[None]
         if x.ndim < 2:
             raise ShapeError(f"{where}({name})", "an array (samples, features, ...)", f"shape {x.shape}")
@@ -189,9 +189,17 @@ class NeuralNet(Network):
 
     def _pairs(self, where: str, x: Any, y: Any, loss: str, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
         """Cast inputs and targets of the same, positive number of samples."""
+        if type(x) is np.ndarray and type(y) is np.ndarray:
+            kind = (x.shape, y.shape, x.dtype, y.dtype, loss)
+            if kind == self._known_pair and x.flags.carray and y.flags.carray and self.chain.layers == self._added:
+                check_finite(where, names[0], x)
+                check_finite(where, names[1], y)
+                return x, y
+        else:
+            kind = None
         xs = self._inputs(where, x, names[0], batch=True)
         output_shape = self._output_shape(xs.shape[1:])
-        if not xs.size or not math.prod(output_shape):
+        if not xs.size or 0 in output_shape:
             raise DataError(f"{where}({names[0]})", "at least one sample with outputs", f"shape {xs.shape}")
         try:
             n_targets = len(y)
@@ -199,12 +207,16 @@ class NeuralNet(Network):
             raise ShapeError(f"{where}({names[1]})", f"{len(xs)} targets", repr(y)) from None
         if n_targets != len(xs):
             raise ShapeError(f"{where}({names[1]})", f"{len(xs)} targets, one per sample of {names[0]}", str(n_targets))
-        return xs, losses.as_target(where, (len(xs), *output_shape), y, self.dtype, loss, names[1])
+        ys = losses.as_target(where, (len(xs), *output_shape), y, self.dtype, loss, names[1])
+        if xs is x and ys is y:
+            self._known_pair = kind
+        return xs, ys
 
     def _loss_name(self, where: str, loss_function: str | None, options: dict[str, Any]) -> str:
         if loss_function is None:
             loss_function = "cross_entropy" if self.head == "softmax" else "mse"
-        losses.check_options(where, loss_function, options)
+        if options or loss_function not in losses.LOSSES:
+            losses.check_options(where, loss_function, options)
         return loss_function
 
     # Forward and backward
@@ -235,13 +247,14 @@ class NeuralNet(Network):
         x = self._inputs("Forward", inputs)
         return self._run(x, checks.flag("Forward", "training", training), rate or None)
 
-    def _run(self, x: np.ndarray, training: bool, dropout_rate: float | None = None) -> np.ndarray:
+    def _run(self, x: np.ndarray, training: bool, dropout_rate: float | None = None, keep_z: bool = True) -> np.ndarray:
         """Forward pass whose context becomes the one that the documented caches show."""
-        mode = Mode(training and self.training, self.rng, keep_z=True, dropout_rate=dropout_rate)
+        mode = Mode(training and self._training, self._rng, keep_z, dropout_rate)
         y, self._passed = self.chain.forward(x, mode)
         self._asked_training = training
-        for layer, saved in zip(self.layers, self._passed.saved, strict=True):
-            layer.recent = layer.documented_cache(saved)
+        for i, layer in enumerate(self.chain.layers):
+            if layer.caches:
+                layer.recent = layer.documented_cache(self._passed.saved_by(i))
         self._went_back = False
         return y
 
@@ -250,6 +263,10 @@ class NeuralNet(Network):
 
         With ``training=True`` it is ``Forward`` itself.
         """
+        if training is False and dropout_rate == 0.0 and self.chain.layers == self._added:
+            y = self.chain.act(inputs)  # small networks spend their time on the way to the kernels: one call
+            if y is not None:
+                return y
         checks.fraction("predict", "dropout_rate", dropout_rate, one=False)
         if checks.flag("predict", "training", training):
             return self.Forward(inputs, training, dropout_rate)
@@ -343,8 +360,9 @@ class NeuralNet(Network):
         return self._passed
 
     def _propagate(self, gradient: np.ndarray, at_pre_activation: bool) -> None:
+        passed = self._last_pass()
         self.arena.zero_grad()
-        self.chain.propagate(gradient, self._last_pass(), at_pre_activation=at_pre_activation, all_deltas=True)
+        self.chain.propagate(gradient, passed, at_pre_activation=at_pre_activation, all_deltas=True)
         self._went_back = True
 
     def update(self) -> None:
@@ -431,11 +449,10 @@ class NeuralNet(Network):
         """
         loss = self._loss_name("TrainBatch", loss_function, loss_kwargs)
         x, y = self._pairs("TrainBatch", xs, ys, loss, ("xs", "ys"))
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows ends in a NonFiniteError
-            output = self._run(x, True)
-            value, gradient, at_pre_activation = loss_gradient(self.head, output, y, loss, loss_kwargs)
-            self._propagate(gradient, at_pre_activation)
-            self.update()
+        output = self._run(x, True, keep_z=False)
+        value, gradient, at_pre_activation = loss_gradient(self.head, output, y, loss, loss_kwargs)
+        self._propagate(gradient, at_pre_activation)
+        self.update()
         return value, output
 
     def Train(
@@ -521,7 +538,10 @@ class NeuralNet(Network):
 
     @property
     def pre_activations(self) -> list[np.ndarray | None]:
-        """Pre-activations of the last pass, aligned with ``outputs``."""
+        """Pre-activations of the last ``Forward``, aligned with ``outputs``.
+
+        ``TrainBatch`` keeps only those it needs on its way back; the others are None.
+        """
         if self._passed is None:
             return []
         return [

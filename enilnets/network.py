@@ -14,7 +14,6 @@ import numpy as np
 from . import checks
 from .errors import ConfigError, ShapeError, StateError
 from .layers import Layer, Mode, Sequential
-from .layers.base import ActivatedLayer
 from .layers.sequential import Passed
 from .optim import Optimizer, make_optimizer
 from .parameters import Arena
@@ -159,13 +158,13 @@ class Network:
 
     def _check_layers(self) -> None:
         """Raise StateError if the list of layers was changed by hand: the arena would not know."""
-        if self.layers != self._added:
+        if self.chain.layers != self._added:
             raise StateError("NeuralNet.layers", "the layers that were added", "others", "use add(layer) to add one")
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one output for samples of ``shape``; ShapeError unless the layers can take them."""
         self._check_layers()
-        if not self.layers:
+        if not self._added:
             raise StateError(
                 "NeuralNet", "at least one layer", "none", "call add_dense(...) or another add_ method first"
             )
@@ -181,8 +180,8 @@ class Network:
     @property
     def head(self) -> str:
         """Name of the last layer's activation, or "linear"."""
-        last = self.layers[-1] if self.layers else None
-        return last.activation if isinstance(last, ActivatedLayer) else "linear"
+        last = self.chain.layers[-1] if self.chain.layers else None
+        return last.head if last is not None else "linear"
 
     def forward(self, x: np.ndarray, train: bool = False) -> tuple[np.ndarray, Passed]:
         """Return the output and a context for ``backward``; several contexts may be alive at once.

@@ -127,6 +127,7 @@ class Arena:
         self._values = aligned_zeros(0, self.dtype)
         self._gradients = aligned_zeros(0, self.dtype)
         self._spans: np.ndarray | None = None
+        self._used: tuple[np.ndarray, np.ndarray] | None = None
         for parameter in parameters:
             self.add(parameter)
 
@@ -149,7 +150,7 @@ class Arena:
     @property
     def values(self) -> np.ndarray:
         """All values, shape (len(arena),); a view: writing to it changes the model."""
-        return self._values[: self._size]
+        return self._views()[0]
 
     @property
     def gradients(self) -> np.ndarray:
@@ -158,7 +159,13 @@ class Arena:
             if not parameter.fresh:
                 parameter.grad[...] = 0
                 parameter.fresh = True
-        return self._gradients[: self._size]
+        return self._views()[1]
+
+    def _views(self) -> tuple[np.ndarray, np.ndarray]:
+        """The parts of both vectors that are in use, sliced once until the arena grows."""
+        if self._used is None:
+            self._used = self._values[: self._size], self._gradients[: self._size]
+        return self._used
 
     @property
     def spans(self) -> np.ndarray:
@@ -184,6 +191,7 @@ class Arena:
         unit = ALIGNMENT // self.dtype.itemsize
         parameter.start = -(-self._size // unit) * unit
         self._size = parameter.start + parameter.size
+        self._used = None
         self.parameters.append(parameter)
         parameter.arena = self
         self.forget_spans()
@@ -196,6 +204,7 @@ class Arena:
         # Doubling keeps the total cost of building a deep network linear in its size.
         self._values = aligned_zeros(capacity, self.dtype)
         self._gradients = aligned_zeros(capacity, self.dtype)
+        self._used = None
         for parameter in self.parameters:
             self._point(parameter, parameter.value, parameter.grad)
 

@@ -96,6 +96,8 @@ class Layer(MutableMapping):
     settings: ClassVar[tuple[str, ...]] = ()
     #: Settings that may be changed after construction.
     adjustable: ClassVar[tuple[str, ...]] = ()
+    #: Whether ``documented_cache`` has anything to show.
+    caches: ClassVar[bool] = False
     #: True if a 3-D input is one image, False if it is (batch, sequence, features), None if the next layer decides.
     takes_images: ClassVar[bool | None] = None
 
@@ -186,6 +188,11 @@ class Layer(MutableMapping):
     def needs_training_pass(self) -> bool:
         """Whether the documented ``Backward`` makes sense after a training pass only."""
         return False
+
+    @property
+    def head(self) -> str:
+        """Name of the activation that makes the output, or "linear"."""
+        return "linear"
 
     @property
     def name(self) -> str:
@@ -344,6 +351,11 @@ class ActivatedLayer(Layer):
     def activation(self, name: str) -> None:
         self._activation = checks.choice(type(self).__name__, "activation", name, ACTIVATIONS)
         CHANGES.count += 1
+
+    @property
+    def head(self) -> str:
+        """See Layer."""
+        return self._activation
 
     def linear(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         """Return the pre-activation and what ``linear_backward`` needs."""

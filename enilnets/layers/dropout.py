@@ -35,6 +35,7 @@ class Dropout(Layer):
     type = "dropout"
     settings = ("rate",)
     adjustable = ("rate",)
+    caches = True
 
     def __init__(self, rate: float = 0.5, *, dtype: Any = "float64", rng: Any = None) -> None:
         super().__init__(dtype=dtype)

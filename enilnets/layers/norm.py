@@ -111,8 +111,8 @@ class BatchNorm(Layer):
 
     def unpack(self, kept: dict[str, Any]) -> BatchNormSaved:
         """See Layer."""
-        names = ("x", "mean", "var", "inv_std", "gamma", "eps")
-        return BatchNormSaved(*[kept[name] for name in names], kept["inv_std"] is not None)
+        x, mean, var, inv_std = kept["x"], kept["mean"], kept["var"], kept["inv_std"]
+        return BatchNormSaved(x, mean, var, inv_std, kept["gamma"], kept["eps"], inv_std is not None)
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, BatchNormSaved]:
         """See Layer."""

@@ -49,7 +49,7 @@ class Passed:
     __slots__ = ("_deltas", "changes", "input", "layers", "output", "runs", "stages")
 
     def __init__(self, layers: list[Layer], stages: list[Stage], changes: int, x: np.ndarray) -> None:
-        self.layers, self.stages, self.changes = list(layers), stages, changes
+        self.layers, self.stages, self.changes = layers, stages, changes
         self.input = self.output = x
         self.runs: list[Pass | LayerPass] = []
         self._deltas: list[np.ndarray | None] | None = None
@@ -72,13 +72,14 @@ class Passed:
     @property
     def saved(self) -> list[Any]:
         """What every layer saved, or would have saved."""
-        found: list[Any] = []
-        for stage, run in zip(self.stages, self.runs, strict=True):
-            if isinstance(run, LayerPass):
-                found.append(run.saved)
-            else:
-                found += [self.layers[stage.first + i].unpack(run.kept(i)) for i in range(stage.stop - stage.first)]
-        return found
+        return [self.saved_by(layer) for layer in range(self.stages[-1].stop if self.stages else 0)]
+
+    def saved_by(self, layer: int) -> Any:
+        """What layer number ``layer`` saved, or would have saved."""
+        stage, run = next((s, r) for s, r in zip(self.stages, self.runs, strict=True) if layer < s.stop)
+        if isinstance(run, LayerPass):
+            return run.saved
+        return self.layers[layer].unpack(run.kept(layer - stage.first))
 
     @property
     def deltas(self) -> list[np.ndarray | None]:
@@ -127,7 +128,7 @@ class Sequential(Layer):
         super().__init__(dtype=dtype)
         self.layers = list(layers)
         #: By mode, what the layers make up: (changes, layers, stages).
-        self._plans: dict[tuple[bool, float | None], tuple[int, list[Layer], list[Stage]]] = {}
+        self._plans: dict[Any, tuple[int, list[Layer], list[Stage]]] = {}
         for index, layer in enumerate(self.layers):
             self._adopt(index, layer)
 
@@ -158,25 +159,29 @@ class Sequential(Layer):
             shape = layer.output_shape(shape)
         return shape
 
-    def _stages(self, mode: Mode) -> list[Stage]:
-        """What the layers make up in this mode, planned again after every change."""
-        key = (mode.training, mode.dropout_rate)
-        changes, layers, stages = self._plans.get(key, (-1, [], []))
-        if changes != CHANGES.count or layers != self.layers:
-            changes, layers = CHANGES.count, list(self.layers)
-            stages = plan(layers, mode, self.dtype)
-            self._plans = {key: (changes, layers, stages)} if len(self._plans) > 8 else {**self._plans}
-            self._plans[key] = changes, layers, stages
-        return stages
+    def _plan(self, mode: Mode) -> tuple[int, list[Layer], list[Stage]]:
+        """The count of changes, the layers, and what they make up in this mode, planned again after every change."""
+        key = mode.training if mode.dropout_rate is None else mode.dropout_rate
+        known = self._plans.get(key)
+        if known is None or known[0] != CHANGES.count or known[1] != self.layers:
+            known = CHANGES.count, list(self.layers), plan(self.layers, mode, self.dtype)
+            # Replaced as a whole, for threads that read it meanwhile; small, whatever dropout rates are asked for.
+            self._plans = {**(self._plans if len(self._plans) < 8 else {}), key: known}
+        return known
 
-    def whole(self) -> Program | None:
-        """Return the program that the layers make up in inference mode, or None if they are more than that."""
-        stages = self._stages(INFERENCE_ALONE)
-        return stages[0].program if len(stages) == 1 else None
+    def act(self, x: Any) -> np.ndarray | None:
+        """Return the output in inference mode if the layers are one program and ``x`` is what it takes, else None.
+
+        That is a vector or matrix of finite numbers in the layers' dtype; everything is checked in the one call.
+        """
+        stages = self._plan(INFERENCE_ALONE)[2]
+        if len(stages) == 1 and stages[0].program is not None:
+            return stages[0].program.act(x)
+        return None
 
     def infer(self, x: np.ndarray) -> np.ndarray:
         """Return the output in inference mode and keep nothing."""
-        for stage in self._stages(INFERENCE_ALONE):
+        for stage in self._plan(INFERENCE_ALONE)[2]:
             if stage.program is not None:
                 x = stage.program.infer(real("infer", "x", x))
             else:
@@ -185,8 +190,9 @@ class Sequential(Layer):
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Passed]:
         """See Layer."""
-        passed = Passed(self.layers, self._stages(mode), CHANGES.count, x)
-        for stage in passed.stages:
+        changes, layers, stages = self._plan(mode)
+        passed = Passed(layers, stages, changes, x)
+        for stage in stages:
             run: Pass | LayerPass
             if stage.program is not None:
                 run = stage.program.forward(real("forward", "x", x), mode.training, mode.keep_z)

@@ -7,14 +7,16 @@ any float, any byte order) and casts it once to the model's dtype.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from .._ext.memory import Block
 from ..errors import DataError, DTypeError, ShapeError
 from .optim import find_non_finite
 
-__all__ = ["as_data", "as_numbers", "check_finite", "output", "real", "same_dtype", "same_shape"]
+__all__ = ["as_data", "as_numbers", "check_finite", "empty", "output", "real", "same_dtype", "same_shape"]
 
 REAL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -63,10 +65,23 @@ def same_dtype(where: str, name: str, x: np.ndarray, dtype: np.dtype) -> None:
         raise DTypeError(f"{where}({name})", f"dtype {dtype} like the other arrays", f"dtype {x.dtype}", way_out)
 
 
+#: From this many bytes on, arrays lie in memory that is used again: mapping fresh pages takes longer than filling them.
+LARGE = 1 << 15
+
+
+def empty(shape: int | tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return an array like ``np.empty`` does; a large one lies in memory of an earlier array, if that is long gone.
+
+    No array shares memory with another one that is still referred to, be it by a view.
+    """
+    size = (shape if isinstance(shape, int) else math.prod(shape)) * dtype.itemsize
+    return np.empty(shape, dtype) if size < LARGE else np.ndarray(shape, dtype, Block(size))
+
+
 def output(where: str, out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Return ``out`` if a kernel may write a result of ``shape`` and ``dtype`` there, or a new array for None."""
     if out is None:
-        return np.empty(shape, dtype)
+        return empty(shape, dtype)
     if out.shape != shape or out.dtype != dtype or not (out.flags.c_contiguous and out.flags.writeable):
         raise ShapeError(
             f"{where}(out)", f"a writable C-contiguous {dtype} array of shape {shape}", f"{out.dtype} {out.shape}"

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 
 from .._ext import gemm as _kernels
 from ..errors import DTypeError, ShapeError
-from .array import REAL_DTYPES, real
+from .array import REAL_DTYPES, empty, real
 
 __all__ = ["matmul"]
-
-#: One workspace per thread and dtype, kept so that products after the first touch no fresh memory.
-_local = threading.local()
-
-
-def _workspace(needed: int, dtype: np.dtype) -> np.ndarray:
-    """Return this thread's vector of at least ``needed`` elements."""
-    spaces: dict[str, np.ndarray] = _local.__dict__
-    space = spaces.get(dtype.char)
-    if space is None or space.size < needed:
-        space = spaces[dtype.char] = np.empty(needed, dtype)
-    return space
 
 
 def matmul(
@@ -84,8 +70,8 @@ def matmul(
     # Checking here first would take as long as the product of two 64 x 64 matrices.
     try:
         if out is None and a.ndim == b.ndim == 2 and not accumulate:
-            result = np.empty((a.shape[0], b.shape[1]), a.dtype)
-            _kernels.matmul(a, b, result, bias, row_bias, False, relu, _workspace)
+            result = empty((a.shape[0], b.shape[1]), a.dtype)
+            _kernels.matmul(a, b, result, bias, row_bias, False, relu, empty)
             return result
     except (AttributeError, TypeError, ValueError):
         pass
@@ -100,14 +86,14 @@ def matmul(
     if out is None:
         if accumulate:
             raise ShapeError("matmul(out)", f"an array of shape {shape} to add to", "None", "pass out=")
-        out = np.empty(shape, a.dtype)
+        out = empty(shape, a.dtype)
     elif not isinstance(out, np.ndarray) or out.dtype != a.dtype:
         got = f"dtype {out.dtype}" if isinstance(out, np.ndarray) else type(out).__name__
         raise DTypeError("matmul(out)", f"an array of dtype {a.dtype}", got)
     elif out.shape != shape:
         raise ShapeError("matmul(out)", f"shape {shape}", f"shape {out.shape}")
     try:
-        _kernels.matmul(a, b, out, bias, row_bias, accumulate, relu, _workspace)
+        _kernels.matmul(a, b, out, bias, row_bias, accumulate, relu, empty)
     except ValueError as refusal:
         raise ShapeError("matmul", "a result that is written in place", str(refusal), "leave out= away") from None
     return out
@@ -168,7 +154,7 @@ def _with_vectors(
     shape = _shape(a.shape, b.shape)
     short = tuple(n for axis, n in enumerate(shape, -len(shape)) if axis not in missing)
     if out is None and not accumulate:
-        out = np.empty(short, a.dtype)
+        out = empty(short, a.dtype)
     if not isinstance(out, np.ndarray) or out.shape != short:
         got = f"shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ShapeError("matmul(out)", f"shape {short}", got)

@@ -15,6 +15,9 @@ __all__ = ["SMALLEST_EPSILON", "Optimizer"]
 #: Below it, float32 would round an epsilon to 0, and a parameter without gradient would become 0 / 0.
 SMALLEST_EPSILON = 1e-30
 
+#: What float32 can hold in any case; larger learning rates are looked at more closely.
+LARGEST_SETTING = 1e38
+
 
 class Optimizer:
     """Base of the optimizers: subclasses name their state and call their kernel in ``update``.
@@ -44,6 +47,7 @@ class Optimizer:
         self.t = 0
         self.state: dict[str, np.ndarray] = {}
         self._arena: Arena | None = None
+        self._length = 0
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel on the arena's spans; return the index of a bad gradient or -1."""
@@ -65,12 +69,8 @@ class Optimizer:
             If a gradient is NaN or infinite. No such gradient is ever applied; with ``max_norm`` nothing changes at
             all, without it parameters that lie before the bad one in the arena may have taken the step.
         """
-        largest = float(np.finfo(arena.dtype).max)
-        for name, value in (("learning_rate", learning_rate), ("l2_lambda", l2_lambda)):
-            if value > largest:
-                raise ConfigError(
-                    f"{type(self).__name__}.step({name})", f"a number that {arena.dtype} can hold", str(value)
-                )
+        if max(learning_rate, l2_lambda) > LARGEST_SETTING:
+            self._check_settings(arena, learning_rate=learning_rate, l2_lambda=l2_lambda)
         self.allocate(arena)
         scale = 1.0
         gradients = arena.gradients
@@ -88,8 +88,17 @@ class Optimizer:
                 "lower the learning rate, clip gradients with max_norm=, or look at the data",
             )
 
+    def _check_settings(self, arena: Arena, **settings: float) -> None:
+        for name, value in settings.items():
+            if value > float(np.finfo(arena.dtype).max):
+                raise ConfigError(
+                    f"{type(self).__name__}.step({name})", f"a number that {arena.dtype} can hold", str(value)
+                )
+
     def allocate(self, arena: Arena) -> None:
         """Give every slot a vector as long as the arena; elements that are new are zero."""
+        if self._arena is arena and len(self.state) == len(self.slots) and self._length == len(arena):
+            return
         if self._arena is not None and self._arena is not arena and self.state:
             raise StateError(
                 f"{type(self).__name__}.step(arena)",
@@ -97,7 +106,7 @@ class Optimizer:
                 "another one",
                 "give every network an optimizer of its own",
             )
-        self._arena = arena
+        self._arena, self._length = arena, len(arena)
         for slot in self.slots:
             old = self.state.get(slot)
             if old is None or len(old) != len(arena):

@@ -29,8 +29,11 @@ class Scheduler(Protocol):
 def loss_gradient(
     head: str, output: np.ndarray, y: np.ndarray, loss: str, options: dict[str, Any]
 ) -> tuple[float, np.ndarray, bool]:
-    """Return loss, gradient and whether that is at the pre-activation already; NonFiniteError for a bad loss."""
-    value, gradient, at_pre_activation = losses.value_and_gradient(loss, output, y, head=head, **options)
+    """Return loss, gradient and whether that is at the pre-activation already; NonFiniteError for a bad loss.
+
+    Name, targets and options of the loss have been checked before.
+    """
+    value, gradient, at_pre_activation = losses.at_head(losses.LOSSES[loss], output, y, head, **options)
     if not math.isfinite(value):
         raise NonFiniteError(
             f"training ({loss})",
