@@ -1,48 +1,42 @@
 """Optimizer steps over a flat vector, in place. No arithmetic here: see kernels/optim.c.
 
-A step runs over ``spans`` (count, 3) int64: rows of start, stop and whether the L2 penalty applies. It returns -1, or
-the index of a gradient that is NaN, infinite or too large to be squared; nothing from its block on has then changed.
+A step runs over ``spans`` (count, 3) int64: rows of start, stop and whether the L2 penalty applies, in ascending order.
+It returns -1, or the lowest index of a gradient that is NaN, infinite or too large to be squared: the block of such a
+gradient has then not changed, all that lies before the lowest has, and what lies behind it may have.
 """
 from libc.stdint cimport int64_t
 
-from arrays cimport ANY, Arrays, at, axis, integers, optional, real, release
+from arrays cimport ANY, Arrays, axis, integers, optional, real, release
 
-cdef extern from *:
-    """
-    #include "kernels/optim.h"
-    enum { SGD, RMSPROP, ADAGRAD, ADAM };
-
-    /* One step of `rule`; s holds its settings in the order of the Python function below. */
-    static ptrdiff_t step(int rule, int dtype, void *w, void *m, void *v, void *g, const double *s,
-                          double l2, double scale, ptrdiff_t n)
-    {
-        switch (rule) {
-        case SGD: return sgd_step(dtype, w, v, g, s[0], s[1], l2, scale, n);
-        case RMSPROP: return rmsprop_step(dtype, w, v, g, s[0], s[1], s[2], l2, scale, n);
-        case ADAGRAD: return adagrad_step(dtype, w, v, g, s[0], s[1], l2, scale, n);
-        default: return adam_step(dtype, w, m, v, g, s[0], s[1], s[2], s[3], s[4], s[5], l2, scale, n);
-        }
-    }
-    """
+cdef extern from "parallel/optim.h" nogil:
     int SGD, RMSPROP, ADAGRAD, ADAM
-    Py_ssize_t step(int rule, int dtype, void *w, void *m, void *v, void *g, const double *s, double l2, double scale,
-                    Py_ssize_t n) nogil
-
-cdef extern from "kernels/optim.h" nogil:
-    double sum_of_squares(int dtype, void *x, Py_ssize_t n)
-    Py_ssize_t first_non_finite(int dtype, void *x, Py_ssize_t n)
+    ctypedef struct optim_call:
+        int rule, dtype
+        void *w
+        void *m
+        void *v
+        void *g
+        const double *settings
+        double l2, scale
+        int64_t *spans
+        Py_ssize_t count, n
+    Py_ssize_t optim_run(optim_call *call)
+    double optim_squares(int dtype, void *x, Py_ssize_t n)
+    Py_ssize_t optim_find_non_finite(int dtype, void *x, Py_ssize_t n)
 
 include "runtime/module.pxi"
 
 
 cdef int64_t *take_spans(Arrays *arrays, object spans, Py_ssize_t n) except NULL:
-    """Pointer to ``spans``, whose rows all lie inside a vector of n."""
+    """Pointer to ``spans``, whose rows all lie inside a vector of n, one after the other."""
     cdef int64_t *rows = <int64_t *>integers(arrays, spans, "spans", 8, 2, False, ANY, 3)
     cdef Py_ssize_t i
+    cdef int64_t least = 0
     for i in range(axis(arrays, arrays.count - 1, 0)):
-        if not 0 <= rows[3 * i] <= rows[3 * i + 1] <= n:
-            raise ValueError(f"spans: expected 0 <= start <= stop <= {n} in row {i}, "
+        if not least <= rows[3 * i] <= rows[3 * i + 1] <= n:
+            raise ValueError(f"spans: expected {least} <= start <= stop <= {n} in row {i}, "
                              f"got {rows[3 * i]}, {rows[3 * i + 1]}")
+        least = rows[3 * i + 1]
     return rows
 
 
@@ -50,30 +44,21 @@ cdef Py_ssize_t run(int rule, object w, object m, object v, object g, object spa
                     double scale) except -2:
     """Take the vectors apart (``m`` may be None) and step over the spans."""
     cdef Arrays a
-    cdef Py_ssize_t i, n, start, stop, bad = -1
-    cdef bint changed = False
+    cdef optim_call call
+    cdef Py_ssize_t bad
     a.count = 0
+    call.rule, call.settings, call.l2, call.scale = rule, settings, l2, scale
     try:
-        w_ = real(&a, w, "w", 1, True)
-        n = axis(&a, 0, 0)
-        m_ = optional(&a, m, "m", 1, True, n)
-        v_ = real(&a, v, "v", 1, True, n)
-        g_ = real(&a, g, "g", 1, False, n)
-        rows = take_spans(&a, spans, n)
+        call.w = real(&a, w, "w", 1, True)
+        call.n = axis(&a, 0, 0)
+        call.m = optional(&a, m, "m", 1, True, call.n)
+        call.v = real(&a, v, "v", 1, True, call.n)
+        call.g = real(&a, g, "g", 1, False, call.n)
+        call.spans = take_spans(&a, spans, call.n)
+        call.count = axis(&a, a.count - 1, 0)
+        call.dtype = a.dtype
         with nogil:
-            for i in range(axis(&a, a.count - 1, 0)):
-                start, stop = rows[3 * i], rows[3 * i + 1]
-                changed = not 0 <= start <= stop <= n  # by another thread, since take_spans
-                if changed:
-                    break
-                bad = step(rule, a.dtype, at(&a, w_, start), at(&a, m_, start) if m_ != NULL else NULL,
-                           at(&a, v_, start), at(&a, g_, start), settings, l2 if rows[3 * i + 2] else 0.0, scale,
-                           stop - start)
-                if bad >= 0:
-                    bad += start
-                    break
-        if changed:
-            raise ValueError("spans: changed during the step")
+            bad = optim_run(&call)
         return bad
     finally:
         release(&a)
@@ -110,7 +95,7 @@ def squared_norm(x):
     try:
         x_ = real(&a, x, "x", 1)
         with nogil:
-            total = sum_of_squares(a.dtype, x_, axis(&a, 0, 0))
+            total = optim_squares(a.dtype, x_, axis(&a, 0, 0))
         return total
     finally:
         release(&a)
@@ -124,7 +109,7 @@ def find_non_finite(x):
     try:
         x_ = real(&a, x, "x", 1)
         with nogil:
-            index = first_non_finite(a.dtype, x_, axis(&a, 0, 0))
+            index = optim_find_non_finite(a.dtype, x_, axis(&a, 0, 0))
         return index
     finally:
         release(&a)

@@ -8,22 +8,25 @@
 
 #if EN_IS_DOUBLE
 #define EXPONENT_BITS 0x7ff0000000000000u
+#define SIGN_BIT 0x8000000000000000u
 #define MOST_GRADIENT 1e150
 #else
 #define EXPONENT_BITS 0x7f800000u
+#define SIGN_BIT 0x80000000u
 #define MOST_GRADIENT 1e18f
 #endif
 
-/* 1 if every x is finite. The exponent bits are compared as integers, which the compiler vectorises. */
+/* 1 if every x is finite. Adding one to the exponent carries into the place of the sign where all its bits are set;
+ * and, add, or are all that this takes (SSE2 has no comparison of 64-bit integers). */
 static inline int EN_NAME(all_finite)(const REAL *restrict x, ptrdiff_t n)
 {
     BITS bad = 0;
     for (ptrdiff_t i = 0; i < n; ++i) {
         BITS bits;
         memcpy(&bits, x + i, sizeof bits);
-        bad |= (BITS)((bits & EXPONENT_BITS) == EXPONENT_BITS);
+        bad |= (bits & EXPONENT_BITS) + (SIGN_BIT - EXPONENT_BITS);
     }
-    return bad == 0;
+    return (bad & SIGN_BIT) == 0;
 }
 
 /* first_non_finite.  The index of the first NaN or infinity in x, or -1. */
@@ -90,12 +93,15 @@ static ptrdiff_t EN_NAME(sgd_step)(REAL *restrict w, REAL *restrict velocity, co
     })
 }
 
+/* 1 - rho comes from the double: float32 rounds 0.999 by 1.3e-8 of itself, which would be 1.3e-5 of the rest. */
+
 /* rmsprop_step.  v <- rho v + (1 - rho) g'^2;   w <- w - lr g' / (sqrt(v) + eps)    Tieleman & Hinton 2012, lecture 6.5 */
 static ptrdiff_t EN_NAME(rmsprop_step)(REAL *restrict w, REAL *restrict v, const REAL *restrict g,
-                                       REAL lr, REAL rho, REAL eps, REAL l2, REAL scale, ptrdiff_t n)
+                                       REAL lr, double rho, REAL eps, REAL l2, REAL scale, ptrdiff_t n)
 {
+    const REAL keep = (REAL)rho, share = (REAL)(1 - rho);
     FOR_USABLE_BLOCKS({
-        v[i] = rho * v[i] + (1 - rho) * gi * gi;
+        v[i] = keep * v[i] + share * gi * gi;
         w[i] -= lr * gi / (SQRT(v[i]) + eps);
     })
 }
@@ -114,18 +120,20 @@ static ptrdiff_t EN_NAME(adagrad_step)(REAL *restrict w, REAL *restrict v, const
  *             w <- w - lr (m / correction1) / (sqrt(v / correction2) + eps),   correction_k = 1 - beta_k^t
  *                                                                                    Kingma & Ba 2015, algorithm 1 */
 static ptrdiff_t EN_NAME(adam_step)(REAL *restrict w, REAL *restrict m, REAL *restrict v, const REAL *restrict g,
-                                    REAL lr, REAL beta1, REAL beta2, REAL eps, REAL correction1, REAL correction2,
+                                    REAL lr, double beta1, double beta2, REAL eps, REAL correction1, REAL correction2,
                                     REAL l2, REAL scale, ptrdiff_t n)
 {
+    const REAL keep1 = (REAL)beta1, share1 = (REAL)(1 - beta1), keep2 = (REAL)beta2, share2 = (REAL)(1 - beta2);
     const REAL rate = lr / correction1, root = 1 / SQRT(correction2);
     FOR_USABLE_BLOCKS({
-        m[i] = beta1 * m[i] + (1 - beta1) * gi;
-        v[i] = beta2 * v[i] + (1 - beta2) * gi * gi;
+        m[i] = keep1 * m[i] + share1 * gi;
+        v[i] = keep2 * v[i] + share2 * gi * gi;
         w[i] -= rate * m[i] / (SQRT(v[i]) * root + eps);
     })
 }
 
 #undef EXPONENT_BITS
+#undef SIGN_BIT
 #undef FOR_USABLE_BLOCKS
 #undef MOST_GRADIENT
 #endif

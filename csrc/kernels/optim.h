@@ -13,12 +13,12 @@
     KERNEL(ptrdiff_t, sgd_step, (REAL *restrict w, REAL *restrict velocity, const REAL *restrict g, \
                                  REAL lr, REAL momentum, REAL l2, REAL scale, ptrdiff_t n)) \
     KERNEL(ptrdiff_t, rmsprop_step, (REAL *restrict w, REAL *restrict v, const REAL *restrict g, \
-                                     REAL lr, REAL rho, REAL eps, REAL l2, REAL scale, ptrdiff_t n)) \
+                                     REAL lr, double rho, REAL eps, REAL l2, REAL scale, ptrdiff_t n)) \
     KERNEL(ptrdiff_t, adagrad_step, (REAL *restrict w, REAL *restrict v, const REAL *restrict g, \
                                      REAL lr, REAL eps, REAL l2, REAL scale, ptrdiff_t n)) \
     KERNEL(ptrdiff_t, adam_step, (REAL *restrict w, REAL *restrict m, REAL *restrict v, const REAL *restrict g, \
-                                  REAL lr, REAL beta1, REAL beta2, REAL eps, REAL correction1, REAL correction2, \
-                                  REAL l2, REAL scale, ptrdiff_t n)) \
+                                  REAL lr, double beta1, double beta2, REAL eps, \
+                                  REAL correction1, REAL correction2, REAL l2, REAL scale, ptrdiff_t n)) \
     KERNEL(double, sum_of_squares, (const REAL *restrict x, ptrdiff_t n)) \
     KERNEL(ptrdiff_t, first_non_finite, (const REAL *restrict x, ptrdiff_t n))
 #include "kernels/table.h"

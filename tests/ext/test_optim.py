@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from enilnets._ext import optim
+from enilnets.ops.threads import num_threads
 from tests.ext.spoil import unaligned
 
 SPANS = np.array([[0, 10, 1]])
@@ -41,6 +42,44 @@ def test_non_finite_gradient_is_reported_and_never_applied(step, dtype, isa, bad
     assert np.isfinite(w).all() and (w[2048:] == 1).all() and (w[:2048] != 1).all()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_the_lowest_bad_gradient_is_reported_whatever_the_threads(step, dtype, threads):
+    n = 500_000
+    for places in ([499_999], [0, 7], [250_000, 250_001, 400_000], [130_000, 150_000, 170_000, 499_999]):
+        w, g = np.ones(n, dtype), np.ones(n, dtype)
+        g[places] = np.nan
+        with num_threads(threads):
+            assert step(w, g, np.array([[0, 200_000, 1], [200_000, n, 0]])) == places[0]
+            assert optim.find_non_finite(g) == places[0]
+        assert np.isfinite(w).all()
+        assert (w[: max(0, places[0] - 1024)] != 1).all() and (w[places] == 1).all()
+
+
+def test_bits_depend_on_no_number_of_threads(step, dtype, isa, rng):
+    n = 300_007
+    w, g = rng.normal(size=(2, n)).astype(dtype)
+    spans = np.array([[0, 5, 1], [5, 16_400, 0], [16_500, 200_000, 1], [200_000, n - 1, 0]])
+    seen = set()
+    for threads in (1, 2, 3, 4, 8):
+        ours = w.copy()
+        with num_threads(threads):
+            for _ in range(2):
+                assert step(ours, g, spans, l2=0.1, scale=0.3) == -1
+            seen.add((ours.tobytes(), optim.squared_norm(g), optim.find_non_finite(g)))
+    assert len(seen) == 1
+    assert ours[16_400] == w[16_400] and ours[-1] == w[-1]
+
+
+def test_the_rest_of_a_beta_near_one_keeps_its_digits():
+    """float32 rounds 0.9999 by 2e-8 of itself, which would be 1.7e-4 of the rest."""
+    w, m, v = np.zeros((3, 1), "f4")
+    optim.adam(w, m, v, np.ones(1, "f4"), np.array([[0, 1, 0]]), 0.1, 0.9999, 0.9999, 1e-8, 1e-4, 1e-4)
+    assert m[0] == v[0] == np.float32(1 - 0.9999)
+    v[0] = 0
+    optim.rmsprop(w, v, np.ones(1, "f4"), np.array([[0, 1, 0]]), 0.1, 0.9999, 1e-8)
+    assert v[0] == np.float32(1 - 0.9999)
+
+
 def test_index_of_bad_gradient_counts_from_the_start_of_the_vector(step, dtype):
     w, g = np.ones(100, dtype), np.ones(100, dtype)
     g[70] = np.nan
@@ -74,6 +113,8 @@ def test_nothing_outside_the_spans_moves(step, dtype):
         (ValueError, lambda w: dict(spans=np.array([[5, 4, 0]]))),
         (ValueError, lambda w: dict(spans=np.array([[0, 2**62, 0]]))),
         (ValueError, lambda w: dict(spans=np.array([0, 5, 0]))),
+        (ValueError, lambda w: dict(spans=np.array([[0, 5, 0], [4, 6, 0]]))),
+        (ValueError, lambda w: dict(spans=np.array([[5, 6, 0], [0, 2, 0]]))),
     ],
 )
 def test_bad_arguments_are_refused_and_change_nothing(step, dtype, error, change):
