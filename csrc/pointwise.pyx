@@ -1,45 +1,31 @@
-"""Elementwise functions, activations, softmax and bias. No arithmetic here: see kernels/pointwise.c.
+"""Elementwise functions, activations, softmax and sums of columns. No arithmetic here: see kernels/pointwise.c.
 
 An output may be the very object that is the input (``y is x``, ``dx is dy``): then the work is done in place.
 """
 from arrays cimport Arrays, axis, count, flat, real, release
 
+cdef extern from "parallel/pointwise.h" nogil:
+    ctypedef struct pointwise_call:
+        int kernel, dtype
+        void *y
+        void *sums
+        void *x
+        void *saved
+        Py_ssize_t n, rows, cols
+    void pointwise_forward(pointwise_call *call)
+    void pointwise_backward(pointwise_call *call)
+    void pointwise_softmax(pointwise_call *call)
+    void pointwise_sums(pointwise_call *call)
+
+include "runtime/module.pxi"
+
 cdef extern from *:
     """
-    #include "kernels/pointwise.h"
     static const char *const forward_names[] = {EN_FORWARD_KERNELS(EN_KERNEL_NAME) NULL};
     static const char *const backward_names[] = {EN_BACKWARD_KERNELS(EN_KERNEL_NAME) NULL};
-
-    #define EN_NUMBER(result, name, parameters) NUMBER_OF_##name,
-    enum { EN_FORWARD_KERNELS(EN_NUMBER) COUNT_OF_FORWARD_KERNELS };
-    enum { EN_BACKWARD_KERNELS(EN_NUMBER) COUNT_OF_BACKWARD_KERNELS };
-
-    #define EN_CASE(result, name, parameters) case NUMBER_OF_##name: EN_CALL(pointwise, name, dtype, ARGUMENTS); break;
-    #define ARGUMENTS y, x, n
-    static void run_forward(int kernel, int dtype, void *y, const void *x, ptrdiff_t n)
-    {
-        switch (kernel) { EN_FORWARD_KERNELS(EN_CASE) }
-    }
-    #undef ARGUMENTS
-    #define ARGUMENTS dx, dy, saved, n
-    static void run_backward(int kernel, int dtype, void *dx, const void *dy, const void *saved, ptrdiff_t n)
-    {
-        switch (kernel) { EN_BACKWARD_KERNELS(EN_CASE) }
-    }
-    #undef ARGUMENTS
     """
     const char *const *forward_names
     const char *const *backward_names
-    void run_forward(int kernel, int dtype, void *y, void *x, Py_ssize_t n) nogil
-    void run_backward(int kernel, int dtype, void *dx, void *dy, void *saved, Py_ssize_t n) nogil
-
-cdef extern from "kernels/pointwise.h" nogil:
-    void c_softmax "softmax"(int dtype, void *y, void *x, Py_ssize_t rows, Py_ssize_t cols)
-    void c_softmax_backward "softmax_backward"(int dtype, void *dx, void *dy, void *y, Py_ssize_t rows, Py_ssize_t cols)
-    void c_add_bias "add_bias"(int dtype, void *y, void *b, Py_ssize_t rows, Py_ssize_t cols)
-    void c_column_sums "column_sums"(int dtype, void *out, void *x, Py_ssize_t rows, Py_ssize_t cols)
-
-include "runtime/module.pxi"
 
 
 cdef dict numbers(const char *const *names, str suffix):
@@ -74,14 +60,16 @@ cdef Py_ssize_t last_axis(Arrays *arrays, str name) except -1:
 def forward(name, y, x):
     """Write the function ``name`` ("relu", ..., "exponential", "logarithm", ...) of every element of ``x`` into ``y``."""
     cdef Arrays a
-    cdef int kernel = number(FORWARD, name)
+    cdef pointwise_call call
+    call.kernel = number(FORWARD, name)
     a.count = 0
     try:
-        y_ = flat(&a, y, "y", True)
-        n = count(&a, 0)
-        x_ = y_ if x is y else flat(&a, x, "x", False, n)
+        call.y = flat(&a, y, "y", True)
+        call.n = count(&a, 0)
+        call.x = call.y if x is y else flat(&a, x, "x", False, call.n)
+        call.dtype = a.dtype
         with nogil:
-            run_forward(kernel, a.dtype, y_, x_, n)
+            pointwise_forward(&call)
     finally:
         release(&a)
 
@@ -89,32 +77,42 @@ def forward(name, y, x):
 def backward(name, dx, dy, saved):
     """Write ``dy`` times the derivative of activation ``name`` into ``dx``; ``saved`` is what pointwise.h says."""
     cdef Arrays a
-    cdef int kernel = number(BACKWARD, name)
+    cdef pointwise_call call
+    call.kernel = number(BACKWARD, name)
     a.count = 0
     try:
-        dx_ = flat(&a, dx, "dx", True)
-        n = count(&a, 0)
-        dy_ = dx_ if dy is dx else flat(&a, dy, "dy", False, n)
-        saved_ = flat(&a, saved, "saved", False, n)
+        call.y = flat(&a, dx, "dx", True)
+        call.n = count(&a, 0)
+        call.x = call.y if dy is dx else flat(&a, dy, "dy", False, call.n)
+        call.saved = flat(&a, saved, "saved", False, call.n)
+        call.dtype = a.dtype
         with nogil:
-            run_backward(kernel, a.dtype, dx_, dy_, saved_, n)
+            pointwise_backward(&call)
     finally:
         release(&a)
+
+
+cdef int run_softmax(Arrays *a, pointwise_call *call) except -1:
+    """Fill in rows and columns and run; the first array that was taken is the output."""
+    if call.cols > 0:
+        call.rows = count(a, 0) // call.cols
+        call.dtype = a.dtype
+        with nogil:
+            pointwise_softmax(call)
+    return 0
 
 
 def softmax(y, x):
     """Write the softmax of ``x`` over its last axis into ``y``."""
     cdef Arrays a
-    cdef Py_ssize_t cols
+    cdef pointwise_call call
     a.count = 0
     try:
-        y_ = flat(&a, y, "y", True)
-        n = count(&a, 0)
-        cols = last_axis(&a, "y")
-        x_ = y_ if x is y else flat(&a, x, "x", False, n)
-        if cols > 0:
-            with nogil:
-                c_softmax(a.dtype, y_, x_, n // cols, cols)
+        call.y = flat(&a, y, "y", True)
+        call.cols = last_axis(&a, "y")
+        call.x = call.y if x is y else flat(&a, x, "x", False, count(&a, 0))
+        call.saved = NULL
+        run_softmax(&a, &call)
     finally:
         release(&a)
 
@@ -122,49 +120,55 @@ def softmax(y, x):
 def softmax_backward(dx, dy, y):
     """Write the gradient of softmax's input into ``dx``, from the gradient ``dy`` of its output ``y``."""
     cdef Arrays a
-    cdef Py_ssize_t cols
+    cdef pointwise_call call
     a.count = 0
     try:
-        dx_ = flat(&a, dx, "dx", True)
-        n = count(&a, 0)
-        cols = last_axis(&a, "dx")
-        dy_ = dx_ if dy is dx else flat(&a, dy, "dy", False, n)
-        y_ = flat(&a, y, "y", False, n)
-        if cols > 0:
-            with nogil:
-                c_softmax_backward(a.dtype, dx_, dy_, y_, n // cols, cols)
+        call.y = flat(&a, dx, "dx", True)
+        call.cols = last_axis(&a, "dx")
+        call.x = call.y if dy is dx else flat(&a, dy, "dy", False, count(&a, 0))
+        call.saved = flat(&a, y, "y", False, count(&a, 0))
+        run_softmax(&a, &call)
     finally:
         release(&a)
 
 
-def add_bias(y, b):
-    """Add ``b`` (cols,) to every row of ``y`` (..., cols), in place."""
-    cdef Arrays a
-    cdef Py_ssize_t cols
-    a.count = 0
-    try:
-        y_ = flat(&a, y, "y", True)
-        cols = last_axis(&a, "y")
-        b_ = real(&a, b, "b", 1, False, cols)
-        n = count(&a, 0)
-        if cols > 0:
-            with nogil:
-                c_add_bias(a.dtype, y_, b_, n // cols, cols)
-    finally:
-        release(&a)
+cdef int run_sums(Arrays *a, pointwise_call *call) except -1:
+    """Fill in the rows and run; the first array that was taken is the matrix."""
+    if call.cols > 0:
+        call.rows = count(a, 0) // call.cols
+        call.dtype = a.dtype
+        with nogil:
+            pointwise_sums(call)
+    return 0
 
 
 def column_sums(out, x):
     """Write the sum of ``x`` (..., cols) over all but its last axis into ``out`` (cols,)."""
     cdef Arrays a
-    cdef Py_ssize_t cols
+    cdef pointwise_call call
     a.count = 0
     try:
-        x_ = flat(&a, x, "x", False)
-        cols = last_axis(&a, "x")
-        out_ = real(&a, out, "out", 1, True, cols)
-        if cols > 0:
-            with nogil:
-                c_column_sums(a.dtype, out_, x_, count(&a, 0) // cols, cols)
+        call.x = flat(&a, x, "x", False)
+        call.cols = last_axis(&a, "x")
+        call.sums = real(&a, out, "out", 1, True, call.cols)
+        call.y = call.saved = NULL
+        run_sums(&a, &call)
+    finally:
+        release(&a)
+
+
+def backward_sums(name, dx, sums, dy, saved):
+    """``backward`` of (..., cols) with the ``column_sums`` of ``dx`` in ``sums`` (cols,)."""
+    cdef Arrays a
+    cdef pointwise_call call
+    call.kernel = number(BACKWARD, name)
+    a.count = 0
+    try:
+        call.y = flat(&a, dx, "dx", True)
+        call.cols = last_axis(&a, "dx")
+        call.sums = real(&a, sums, "sums", 1, True, call.cols)
+        call.x = call.y if dy is dx else flat(&a, dy, "dy", False, count(&a, 0))
+        call.saved = flat(&a, saved, "saved", False, count(&a, 0))
+        run_sums(&a, &call)
     finally:
         release(&a)

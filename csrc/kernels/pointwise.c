@@ -340,57 +340,93 @@ static void EN_NAME(softmax_backward)(REAL *dx, const REAL *dy, const REAL *y, p
     }
 }
 
-/* add_bias.  y: in/out (rows, cols), b: in (cols);   y_rc <- y_rc + b_c */
-static void EN_NAME(add_bias)(REAL *restrict y, const REAL *restrict b, ptrdiff_t rows, ptrdiff_t cols)
-{
-    for (ptrdiff_t r = 0; r < rows; ++r)
-        for (ptrdiff_t c = 0; c < cols; ++c)
-            y[r * cols + c] += b[c];
-}
-
-/* Sums of `width` <= SUM_COLS neighbouring columns, `stride` apart from row to row. Blocks of SUM_ROWS rows are summed
- * plainly; their sums are added with the rounding error carried along (Kahan 1965), so the error stays that of one
- * block however many rows there are. */
+/* Running sums of at most EN_SUM_COLS neighbouring columns. Blocks of SUM_ROWS rows are summed plainly; their sums are
+ * added with the rounding error carried along (Kahan 1965), so the error stays that of one block however many rows there
+ * are. */
 #define SUM_ROWS 32
-#define SUM_COLS 256
-static void EN_NAME(sum_rows)(REAL *restrict total, const REAL *restrict x, ptrdiff_t rows, ptrdiff_t width,
-                              ptrdiff_t stride)
+struct EN_NAME(sums) {
+    REAL total[EN_SUM_COLS], lost[EN_SUM_COLS];
+};
+
+/* Adds 1 to SUM_ROWS rows of `width` columns, `stride` elements apart. */
+static inline void EN_NAME(add_rows)(struct EN_NAME(sums) *restrict sums, const REAL *restrict x, ptrdiff_t rows,
+                                     ptrdiff_t width, ptrdiff_t stride)
 {
-    REAL partial[SUM_COLS], lost[SUM_COLS] = {0};
+    REAL partial[EN_SUM_COLS];
     for (ptrdiff_t c = 0; c < width; ++c)
-        total[c] = 0;
-    for (ptrdiff_t start = 0; start < rows; start += SUM_ROWS) {
-        ptrdiff_t stop = rows - start < SUM_ROWS ? rows : start + SUM_ROWS;
+        partial[c] = x[c];
+    for (ptrdiff_t r = 1; r < rows; ++r)
         for (ptrdiff_t c = 0; c < width; ++c)
-            partial[c] = x[start * stride + c];
-        for (ptrdiff_t r = start + 1; r < stop; ++r)
-            for (ptrdiff_t c = 0; c < width; ++c)
-                partial[c] += x[r * stride + c];
+            partial[c] += x[r * stride + c];
+    for (ptrdiff_t c = 0; c < width; ++c) {
+        REAL term = partial[c] - sums->lost[c], sum = sums->total[c] + term;
+        sums->lost[c] = FABS(sum) < C(INFINITY) ? (sum - sums->total[c]) - term : 0; /* not inf - inf */
+        sums->total[c] = sum;
+    }
+}
+
+/* dx = dy f'(saved) for some rows of `width` columns, `stride` elements apart. */
+typedef void (*EN_NAME(backward))(REAL *dx, const REAL *dy, const REAL *saved, ptrdiff_t n);
+static inline void EN_NAME(backward_rows)(EN_NAME(backward) backward, REAL *dx, const REAL *dy, const REAL *saved,
+                                          ptrdiff_t rows, ptrdiff_t width, ptrdiff_t stride)
+{
+    if (width == stride)
+        backward(dx, dy, saved, rows * width);
+    else
+        for (ptrdiff_t i = 0; i < rows * stride; i += stride)
+            backward(dx + i, dy + i, saved + i, width);
+}
+
+/* out_c = sum_r x_rc, where x is first made from dy and saved block by block, while it is in the first-level cache, if
+ * `backward` is given. `fold` rows of a narrow matrix are treated as one long row, so that its loops are long enough. */
+EN_INLINE void EN_NAME(made_and_summed)(REAL *restrict out, const REAL *x, EN_NAME(backward) backward, REAL *dx,
+                                        const REAL *dy, const REAL *saved, ptrdiff_t rows, ptrdiff_t cols,
+                                        ptrdiff_t stride)
+{
+    const ptrdiff_t fold = cols == stride && cols < EN_SUM_COLS / 4 ? EN_SUM_COLS / 4 / cols : 1;
+    for (ptrdiff_t first = 0; first < cols; first += EN_SUM_COLS) {
+        const ptrdiff_t width = cols - first < EN_SUM_COLS ? cols - first : EN_SUM_COLS;
+        struct EN_NAME(sums) sums;
+        for (ptrdiff_t c = 0; c < fold * width; ++c)
+            sums.total[c] = sums.lost[c] = 0;
+        ptrdiff_t row = 0;
+        for (ptrdiff_t left = rows / fold; left > 0; left -= SUM_ROWS) {
+            const ptrdiff_t count = left < SUM_ROWS ? left : SUM_ROWS, i = row * stride + first;
+            if (backward)
+                EN_NAME(backward_rows)(backward, dx + i, dy + i, saved + i, count * fold, width, stride);
+            EN_NAME(add_rows)(&sums, x + i, count, fold * width, fold * stride);
+            row += count * fold;
+        }
+        if (backward)
+            EN_NAME(backward_rows)(backward, dx + row * stride + first, dy + row * stride + first,
+                                   saved + row * stride + first, rows - row, width, stride);
         for (ptrdiff_t c = 0; c < width; ++c) {
-            REAL term = partial[c] - lost[c], sum = total[c] + term;
-            lost[c] = FABS(sum) < C(INFINITY) ? (sum - total[c]) - term : 0; /* not inf - inf */
-            total[c] = sum;
+            REAL sum = 0;
+            for (ptrdiff_t i = 0; i < fold; ++i)
+                sum += sums.total[i * width + c];
+            for (ptrdiff_t r = row; r < rows; ++r)
+                sum += x[r * stride + first + c];
+            out[first + c] = sum;
         }
     }
 }
 
-/* column_sums.  x: in (rows, cols), out: out (cols);   out_c = sum_r x_rc
- * `fold` rows of a narrow matrix are treated as one long row, so that its loops are long enough to be fast. */
-static void EN_NAME(column_sums)(REAL *restrict out, const REAL *restrict x, ptrdiff_t rows, ptrdiff_t cols)
+/* column_sums.  x: in (rows, cols), rows `stride` elements apart, out: out (cols);   out_c = sum_r x_rc */
+static void EN_NAME(column_sums)(REAL *restrict out, const REAL *restrict x, ptrdiff_t rows, ptrdiff_t cols,
+                                 ptrdiff_t stride)
 {
-    REAL total[SUM_COLS];
-    ptrdiff_t fold = cols > 0 && cols < SUM_COLS / 4 ? SUM_COLS / 4 / cols : 1;
-    for (ptrdiff_t start = 0; start < cols; start += SUM_COLS) {
-        ptrdiff_t width = cols - start < SUM_COLS ? cols - start : SUM_COLS;
-        EN_NAME(sum_rows)(total, x + start, rows / fold, fold * width, fold * cols);
-        for (ptrdiff_t c = 0; c < width; ++c) {
-            out[start + c] = 0;
-            for (ptrdiff_t i = 0; i < fold; ++i)
-                out[start + c] += total[i * width + c];
-            for (ptrdiff_t r = rows / fold * fold; r < rows; ++r)
-                out[start + c] += x[r * cols + start + c];
-        }
-    }
+    EN_NAME(made_and_summed)(out, x, NULL, NULL, NULL, NULL, rows, cols, stride);
+}
+
+/* activation_backward_sums.  dy, saved: in, dx: out (rows, cols), rows `stride` apart, sums: out (cols)
+ * dx = dy f'(saved) by the activation's place in EN_BACKWARD_KERNELS, and column_sums of dx, in one pass over memory. */
+static void EN_NAME(activation_backward_sums)(REAL *dx, REAL *restrict sums, const REAL *dy, const REAL *saved,
+                                              int activation, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t stride)
+{
+#define POINTER(result, name, parameters) EN_NAME(name),
+    static const EN_NAME(backward) backward[] = {EN_BACKWARD_KERNELS(POINTER)};
+#undef POINTER
+    EN_NAME(made_and_summed)(sums, dx, backward[activation], dx, dy, saved, rows, cols, stride);
 }
 
 #undef ELEMENTWISE
@@ -409,5 +445,4 @@ static void EN_NAME(column_sums)(REAL *restrict out, const REAL *restrict x, ptr
 #undef SUM
 #undef SOFTMAX_BLOCK
 #undef SUM_ROWS
-#undef SUM_COLS
 #endif

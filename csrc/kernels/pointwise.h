@@ -1,4 +1,4 @@
-/* Elementwise functions, activations with their derivatives, softmax, bias; the kernels are in pointwise.c.
+/* Elementwise functions, activations with their derivatives, softmax, sums of columns; the kernels are in pointwise.c.
  *
  * x: in (n)   y: out (n)   dy: in (n), gradient of y   dx: out (n), gradient of x
  * y may be x itself and dx may be dy itself; any other overlap is not allowed.
@@ -41,12 +41,16 @@
     EN_BACKWARD_KERNELS(KERNEL) \
     KERNEL(void, softmax, (REAL *y, const REAL *x, ptrdiff_t rows, ptrdiff_t cols)) \
     KERNEL(void, softmax_backward, (REAL *dx, const REAL *dy, const REAL *y, ptrdiff_t rows, ptrdiff_t cols)) \
-    KERNEL(void, add_bias, (REAL *restrict y, const REAL *restrict b, ptrdiff_t rows, ptrdiff_t cols)) \
-    KERNEL(void, column_sums, (REAL *restrict out, const REAL *restrict x, ptrdiff_t rows, ptrdiff_t cols))
+    KERNEL(void, column_sums, (REAL *restrict out, const REAL *restrict x, ptrdiff_t rows, ptrdiff_t cols, \
+                               ptrdiff_t stride)) \
+    KERNEL(void, activation_backward_sums, (REAL *dx, REAL *restrict sums, const REAL *dy, const REAL *saved, \
+                                            int activation, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t stride))
 #include "kernels/table.h"
+
+#define EN_SUM_COLS 256 /* columns that are summed side by side: sums may be cut at multiples of it */
 
 #define softmax(dtype, ...) EN_CALL(pointwise, softmax, dtype, __VA_ARGS__)
 #define softmax_backward(dtype, ...) EN_CALL(pointwise, softmax_backward, dtype, __VA_ARGS__)
-#define add_bias(dtype, ...) EN_CALL(pointwise, add_bias, dtype, __VA_ARGS__)
 #define column_sums(dtype, ...) EN_CALL(pointwise, column_sums, dtype, __VA_ARGS__)
+#define activation_backward_sums(dtype, ...) EN_CALL(pointwise, activation_backward_sums, dtype, __VA_ARGS__)
 #endif

@@ -42,6 +42,7 @@ __all__ = [
     "activate",
     "activation",
     "activation_backward",
+    "activation_backward_sums",
     "check_activation",
     "derivative",
 ]
@@ -192,6 +193,58 @@ def activation_backward(
     else:
         _kernels.backward(name, dx, dy, saved)
     return dx
+
+
+def activation_backward_sums(
+    name: str,
+    dy: np.ndarray,
+    saved: np.ndarray | None,
+    out: np.ndarray | None = None,
+    sums: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``activation_backward`` together with the column sums of its result, the gradient of a bias.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``ACTIVATIONS``.
+    dy : ndarray (..., n) of float32 or float64
+    saved : ndarray or None
+        What ``activation`` returned beside ``y``.
+    out : ndarray (..., n), optional
+        Where to write the gradient; may be ``dy`` itself.
+    sums : ndarray (n,), optional
+        Where to write the sums.
+
+    Returns
+    -------
+    dx : ndarray (..., n)
+        ``dy`` itself for linear without ``out``.
+    sums : ndarray (n,)
+
+    Raises
+    ------
+    ConfigError, DTypeError, ShapeError
+        As ``activation_backward`` and ``column_sums`` do.
+
+    Notes
+    -----
+    The bits are those of the two separate ops; memory is passed over once.
+    """
+    saves = check_activation("activation_backward_sums", name).saves
+    dy = real("activation_backward_sums", "dy", dy)
+    _check_axis("activation_backward_sums", dy)
+    sums = output("activation_backward_sums", sums, dy.shape[-1:], dy.dtype)
+    if saves == "nothing" or name == "softmax":
+        dx = activation_backward(name, dy, saved, out)
+        _kernels.column_sums(sums, dx)
+        return dx, sums
+    saved = real("activation_backward_sums", "saved", saved)
+    same_shape("activation_backward_sums", "saved", saved, dy.shape)
+    same_dtype("activation_backward_sums", "saved", saved, dy.dtype)
+    dx = output("activation_backward_sums", out, dy.shape, dy.dtype)
+    _kernels.backward_sums(name, dx, sums, dy, saved)
+    return dx, sums
 
 
 def activate(name: str, x: Any) -> np.ndarray:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from .._ext import pointwise as _kernels
-from ..errors import DTypeError, ShapeError
-from .array import output, real, same_shape
+from ..errors import ShapeError
+from .array import output, real
 from .matmul import matmul
 
-__all__ = ["add_bias", "affine", "affine_backward", "column_sums"]
+__all__ = ["affine", "affine_backward", "column_sums"]
 
 
 def affine(x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
@@ -65,34 +65,6 @@ def affine_backward(
     if not params:
         return dx, None, None
     return dx, matmul(dz.T, x, out=dw), column_sums(dz, out=db)
-
-
-def add_bias(y: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Add ``b`` to every row of ``y`` in place, and return ``y``.
-
-    Parameters
-    ----------
-    y : ndarray (..., n), C-contiguous and writable
-    b : ndarray (n,), same dtype
-
-    Raises
-    ------
-    DTypeError
-        If ``y`` or ``b`` is not a float32 or float64 array, or they differ in dtype.
-    ShapeError
-        If the shapes do not fit, or ``y`` cannot be written in place.
-    """
-    if real("add_bias", "y", y) is not y:
-        raise ShapeError("add_bias(y)", "a C-contiguous array", f"strides {y.strides} for shape {y.shape}")
-    output("add_bias", y, y.shape, y.dtype)
-    if y.ndim == 0:
-        raise ShapeError("add_bias(y)", "at least one axis", "shape ()")
-    b = real("add_bias", "b", b)
-    same_shape("add_bias", "b", b, y.shape[-1:])
-    if b.dtype != y.dtype:
-        raise DTypeError("add_bias(b)", f"dtype {y.dtype} like y", f"dtype {b.dtype}")
-    _kernels.add_bias(y, b)
-    return y
 
 
 def column_sums(x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

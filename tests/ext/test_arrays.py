@@ -59,7 +59,7 @@ def test_more_memory_than_the_shape_says():
     for call in (
         lambda: pointwise.softmax(y, np.zeros(4, "f4")),
         lambda: pointwise.softmax_backward(y, np.zeros(4, "f4"), np.zeros(4, "f4")),
-        lambda: pointwise.add_bias(y, np.zeros(0, "f4")),
+        lambda: pointwise.column_sums(np.zeros(0, "f4"), y),
     ):
         call()
 

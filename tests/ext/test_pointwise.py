@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from enilnets._ext import pointwise
+from enilnets.ops.threads import num_threads
 from tests.ext.spoil import read_only, unaligned
 from tests.reference.pointwise import DERIVATIVES, FUNCTIONS, SAVES_INPUT, wider
 
@@ -236,13 +237,13 @@ def test_bad_arguments_are_refused_and_change_nothing(error, change, dtype):
         pointwise.forward("exponential", y, change(x))
     with pytest.raises(error):
         pointwise.softmax(y, change(x))
-    with pytest.raises(error):
-        pointwise.add_bias(y, change(x))
     for wrong in [(change(x), x), (x, change(x))]:
         with pytest.raises(error):
             pointwise.backward("gelu", y, *wrong)
         with pytest.raises(error):
             pointwise.softmax_backward(y, *wrong)
+        with pytest.raises(error):
+            pointwise.backward_sums("gelu", y, y.copy(), *wrong)
     assert (y == 7).all()
 
 
@@ -254,8 +255,9 @@ def test_bad_outputs_are_refused(error, change, dtype):
         lambda out: pointwise.backward("gelu", out, x, x),
         lambda out: pointwise.softmax(out, x),
         lambda out: pointwise.softmax_backward(out, x, x),
-        lambda out: pointwise.add_bias(out, x),
         lambda out: pointwise.column_sums(out, x[None]),
+        lambda out: pointwise.backward_sums("gelu", out, np.empty_like(x), x, x),
+        lambda out: pointwise.backward_sums("gelu", np.empty_like(x)[None], out, x[None], x[None]),
     ]
     for call in calls:
         with pytest.raises(error):
@@ -270,19 +272,22 @@ def test_overlap_is_refused(dtype):
         pointwise.backward("relu", x, np.ones(10, dtype), x)
     with pytest.raises(ValueError, match="overlaps"):
         pointwise.softmax(x[1:], x[:-1])
-    with pytest.raises(ValueError, match="overlaps"):
-        pointwise.add_bias(x, x)
+    for arrays in [(x[1:], np.ones(9, dtype), x[:-1], x[:-1].copy()), (x, x, x, x), (x, x.copy(), x.copy(), x)]:
+        with pytest.raises(ValueError, match="overlaps"):
+            pointwise.backward_sums("relu", *arrays)
     with pytest.raises(ValueError, match="overlaps"):
         pointwise.column_sums(x, x.reshape(1, 10))
 
 
 def test_arrays_without_axes_have_no_rows(dtype):
     x = np.ones((), dtype)
-    for call in (pointwise.softmax, pointwise.add_bias, pointwise.column_sums):
+    for call in (pointwise.softmax, pointwise.column_sums):
         with pytest.raises(ValueError, match="axis"):
             call(np.ones((), dtype), x)
     with pytest.raises(ValueError, match="axis"):
         pointwise.softmax_backward(np.ones((), dtype), x, x.copy())
+    with pytest.raises(ValueError, match="axis"):
+        pointwise.backward_sums("relu", np.ones((), dtype), x.copy(), x, x.copy())
 
 
 @pytest.mark.parametrize("name", ["", "softmax", "linear", "relu_forward", "rélu", None, 3, ["relu"], b"relu"])
@@ -292,6 +297,8 @@ def test_unknown_names_are_refused(name):
         pointwise.forward(name, y, x)
     with pytest.raises(ValueError, match="relu"):
         pointwise.backward(name, y, x, x)
+    with pytest.raises(ValueError, match="relu"):
+        pointwise.backward_sums(name, y, y.copy(), x, x)
 
 
 def test_every_listed_kernel_has_its_name_in_the_table():
@@ -299,7 +306,7 @@ def test_every_listed_kernel_has_its_name_in_the_table():
         x = np.ones(3)
         if kernel.endswith("_backward") and kernel != "softmax_backward":
             pointwise.backward(kernel.removesuffix("_backward"), np.empty(3), x, x)
-        elif kernel not in ("softmax", "softmax_backward", "add_bias", "column_sums"):
+        elif kernel not in ("softmax", "softmax_backward", "column_sums", "activation_backward_sums"):
             pointwise.forward(kernel.removesuffix("_forward"), np.empty(3), x)
 
 
@@ -307,8 +314,48 @@ def test_references_are_returned_after_errors(dtype):
     y, x = np.ones(10, dtype), np.ones(9, dtype)
     before = sys.getrefcount(y), sys.getrefcount(x)
     for _ in range(1000):
-        for call in (pointwise.softmax, lambda y, x: pointwise.forward("relu", y, x), pointwise.add_bias):
+        for call in (pointwise.softmax, lambda y, x: pointwise.forward("relu", y, x)):
             with pytest.raises(ValueError):
                 call(y, x)
         pointwise.forward("relu", y, y)
     assert (sys.getrefcount(y), sys.getrefcount(x)) == before
+
+
+def bits_for_every_number_of_threads(call):
+    """The different results of ``call()``, a tuple of arrays, for 1, 2, 3, 4 and 8 threads; there has to be one."""
+    seen = set()
+    for threads in (1, 2, 3, 4, 8):
+        with num_threads(threads):
+            seen.add(tuple(a.tobytes() for a in call()))
+    return len(seen)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_bits_depend_on_no_number_of_threads(name, dtype, isa, rng):
+    n = 600_011 if name in ("relu", "leakyrelu") else 200_011
+    x, dy = np.abs(rng.normal(size=(2, n))).astype(dtype)
+
+    def call():
+        y, dx = np.full((2, n), np.nan, dtype)
+        pointwise.forward(name, y, x)
+        if name in DERIVATIVES:
+            pointwise.backward(name, dx, dy, y)
+        return y, dx
+
+    assert bits_for_every_number_of_threads(call) == 1
+
+
+@pytest.mark.parametrize("rows, cols", [(90_001, 10), (301, 1500), (3, 100_003), (40_001, 25), (700, 1111)])
+def test_bits_of_rows_and_sums_depend_on_no_number_of_threads(rows, cols, dtype, isa, rng):
+    x, dy = rng.normal(size=(2, rows, cols)).astype(dtype)
+
+    def call():
+        y, dx, dz = np.full((3, rows, cols), np.nan, dtype)
+        sums, fused = np.full((2, cols), np.nan, dtype)
+        pointwise.softmax(y, x)
+        pointwise.softmax_backward(dx, dy, y)
+        pointwise.column_sums(sums, x)
+        pointwise.backward_sums("gelu", dz, fused, dy, x)
+        return y, dx, dz, sums, fused
+
+    assert bits_for_every_number_of_threads(call) == 1

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from enilnets.errors import ConfigError, DTypeError, ShapeError
+from enilnets.errors import ConfigError, DTypeError, EnilnetsError, ShapeError
 from enilnets.ops import activation as ops
+from enilnets.ops.affine import column_sums
 from tests.reference.pointwise import DERIVATIVES, FUNCTIONS, softmax
 
 NAMES = list(ops.ACTIVATIONS)
@@ -91,6 +92,33 @@ def test_strided_and_byte_swapped_input(name, dtype, rng):
         np.testing.assert_array_equal(
             ops.activation_backward(name, other, also_saved), ops.activation_backward(name, x, saved)
         )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_and_sums_in_one_pass_have_the_bits_of_two(name, dtype, isa, rng):
+    x, dy = rng.normal(size=(2, 6, 7, 33)).astype(dtype)
+    saved = ops.activation(name, x)[1]
+    want = ops.activation_backward(name, dy, saved)
+    for arguments in ({}, {"out": np.empty_like(dy), "sums": np.empty(33, dtype)}):
+        dx, sums = ops.activation_backward_sums(name, dy, saved, **arguments)
+        assert not arguments or (dx is arguments["out"] and sums is arguments["sums"])
+        np.testing.assert_array_equal(dx, want)
+        np.testing.assert_array_equal(sums, column_sums(want))
+    g = dy.copy()
+    assert ops.activation_backward_sums(name, g, saved, out=g)[0] is g
+    np.testing.assert_array_equal(g, want)
+
+
+@pytest.mark.parametrize("name", ["relu", "softmax", "linear"])
+def test_gradient_and_sums_refuse_what_does_not_fit(name):
+    x = np.ones((3, 4))
+    for arguments in ([x[0, 0], x], [x, x, None, np.ones(3)], [x, x, np.ones((4, 3))], [x.astype(int), x]):
+        with pytest.raises(EnilnetsError):
+            ops.activation_backward_sums(name, *arguments)
+    if name != "linear":
+        for saved in (None, x[:2], x.astype("f4")):
+            with pytest.raises(EnilnetsError):
+                ops.activation_backward_sums(name, x, saved)
 
 
 def test_linear_copies_only_when_told_to(dtype):

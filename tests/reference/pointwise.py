@@ -136,20 +136,26 @@ def case_softmax_backward(rng, dtype):
         np.testing.assert_allclose(dx, want, rtol=8 * np.finfo(dtype).eps, atol=8 * np.finfo(dtype).eps)
 
 
-def case_add_bias(rng, dtype):
-    for shape in [(0, 3), (3, 0), (1, 1), (7, 2), (33, 17), (2, 300)]:
-        y, b = rng.normal(size=shape).astype(dtype), rng.normal(size=shape[1]).astype(dtype)
-        want = y + b
-        pointwise.add_bias(y, b)
-        np.testing.assert_array_equal(y, want)
-
-
 def case_column_sums(rng, dtype):
     for shape in [(0, 3), (3, 0), (1, 300), (31, 1), (70000, 1), (65, 3), (4001, 10), (33, 63), (100, 64), (97, 600)]:
         x = rng.uniform(0.5, 1.5, size=shape).astype(dtype)
         out = np.full(shape[1], np.nan, dtype)
         pointwise.column_sums(out, x)
         np.testing.assert_allclose(out, x.astype(np.longdouble).sum(0), rtol=8 * np.finfo(dtype).eps)
+
+
+def case_activation_backward_sums(rng, dtype):
+    """The very bits of the two separate passes."""
+    for rows, cols in [(0, 3), (3, 0), (1, 300), (31, 1), (65, 3), (401, 10), (33, 63), (100, 64), (97, 600)]:
+        dy, saved = rng.normal(size=(2, rows, cols)).astype(dtype)
+        for name in DERIVATIVES:
+            dx, want = np.full((2, rows, cols), np.nan, dtype)
+            sums, want_sums = np.full((2, cols), np.nan, dtype)
+            pointwise.backward_sums(name, dx, sums, dy, saved)
+            pointwise.backward(name, want, dy, saved)
+            pointwise.column_sums(want_sums, want)
+            np.testing.assert_array_equal(dx, want)
+            np.testing.assert_array_equal(sums, want_sums)
 
 
 #: One case per kernel: runs it in the given dtype and compares with the oracle.
@@ -159,6 +165,6 @@ CASES = {
     **{f"{name}_backward": case_backward(name) for name in DERIVATIVES},
     "softmax": case_softmax,
     "softmax_backward": case_softmax_backward,
-    "add_bias": case_add_bias,
     "column_sums": case_column_sums,
+    "activation_backward_sums": case_activation_backward_sums,
 }
