@@ -1,111 +1,185 @@
 """Batch normalisation over (batch, channels, pixels). No arithmetic here: see kernels/norm.c."""
-from arrays cimport Arrays, axis, optional, real, release
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from enilnets._ext import pointwise as _pointwise
 
-cdef extern from "kernels/norm.h" nogil:
-    void call_batchnorm "batchnorm" (int dtype, void *y, void *mean, void *var, void *inv_std, void *x, void *gamma,
-                                     void *beta, double eps, Py_ssize_t n, Py_ssize_t c, Py_ssize_t s)
-    void call_batchnorm_backward "batchnorm_backward" (int dtype, void *dx, void *dgamma, void *dbeta, void *dy,
-                                                       void *x, void *mean, void *inv_std, void *gamma,
-                                                       Py_ssize_t n, Py_ssize_t c, Py_ssize_t s)
-    void call_batchnorm_inference "batchnorm_inference" (int dtype, void *y, void *x, void *mean, void *var,
-                                                         void *gamma, void *beta, double eps,
-                                                         Py_ssize_t n, Py_ssize_t c, Py_ssize_t s)
-    void call_batchnorm_inference_backward "batchnorm_inference_backward" (
-        int dtype, void *dx, void *dgamma, void *dbeta, void *dy, void *x, void *mean, void *var, void *gamma,
-        double eps, Py_ssize_t n, Py_ssize_t c, Py_ssize_t s)
+from arrays cimport Arrays, axis, count, flat, optional, real, release
+
+cdef extern from "parallel/norm.h" nogil:
+    int BATCHNORM, BATCHNORM_BACKWARD, BATCHNORM_INFERENCE, BATCHNORM_INFERENCE_BACKWARD, NO_ACTIVATION
+    const void *en_the_activations
+    ctypedef struct norm_call:
+        int kernel, dtype, activation
+        void *y
+        void *z
+        void *mean
+        void *var
+        void *inv_std
+        void *dx
+        void *dgamma
+        void *dbeta
+        void *x
+        void *dy
+        void *saved
+        void *gamma
+        void *beta
+        double eps
+        Py_ssize_t n, c, s
+    void norm_run(norm_call *call)
+    void call_blend "blend" (int dtype, void *x, void *y, double weight, Py_ssize_t n)
 
 include "runtime/module.pxi"
 
+en_the_activations = PyCapsule_GetPointer(_pointwise.activations, b"enilnets._ext.pointwise.activations")
+cdef dict FORWARD = _pointwise.FORWARD_NUMBERS
+cdef dict BACKWARD = _pointwise.BACKWARD_NUMBERS
 
-cdef int check_channels(Py_ssize_t n, Py_ssize_t c, Py_ssize_t s) except -1:
-    """Refuse channels without elements, which have no mean."""
-    if n == 0 or s == 0:
-        raise ValueError(f"x: expected at least one element per channel, got shape {(n, c, s)}")
+
+cdef int number(dict table, object name) except -2:
+    """The activation's number, or NO_ACTIVATION for None."""
+    if name is None:
+        return NO_ACTIVATION
+    kernel = table.get(name) if isinstance(name, str) else None
+    if kernel is None:
+        raise ValueError(f"activation: expected one of {', '.join(table)} or None, got {name!r}")
+    return kernel
+
+
+cdef int take_x(Arrays *a, norm_call *call, object x, bint filled) except -1:
+    """Take ``x`` (n, c, s); refuse channels without elements, which have no mean, if they have to be ``filled``."""
+    call.x = real(a, x, "x", 3)
+    call.n, call.c, call.s = axis(a, 0, 0), axis(a, 0, 1), axis(a, 0, 2)
+    call.dtype = a.dtype
+    if filled and (call.n == 0 or call.s == 0):
+        raise ValueError(f"x: expected at least one element per channel, got shape {(call.n, call.c, call.s)}")
     return 0
 
 
-def batchnorm(y, mean, var, inv_std, x, gamma, beta, double eps):
-    """Normalise ``x`` (n, c, s) with its own statistics, which are written to ``mean``, ``var``, ``inv_std`` (c)."""
+cdef void *like_x(Arrays *a, norm_call *call, object array, str name, bint write=False) except NULL:
+    return real(a, array, name, 3, write, call.n, call.c, call.s)
+
+
+cdef void *channels(Arrays *a, norm_call *call, object array, str name, bint write=False) except NULL:
+    return real(a, array, name, 1, write, call.c)
+
+
+cdef int take_z(Arrays *a, norm_call *call, object activation, object z) except -1:
+    """Take the activation and where its input is kept, if it is."""
+    call.activation = number(FORWARD, activation)
+    if z is not None and activation is None:
+        raise TypeError("z: expected None without an activation")
+    call.z = NULL if z is None else like_x(a, call, z, "z", True)
+    return 0
+
+
+cdef int take_dy(Arrays *a, norm_call *call, object dx, object dy, object activation, object saved) except -1:
+    """Take the gradients, and what the activation's derivative is made from."""
+    call.activation = number(BACKWARD, activation)
+    if (saved is None) != (activation is None):
+        raise TypeError("saved: expected an array with an activation, None without")
+    call.dx = NULL if dx is None else like_x(a, call, dx, "dx", True)
+    call.dy = like_x(a, call, dy, "dy")
+    call.saved = NULL if saved is None else like_x(a, call, saved, "saved")
+    return 0
+
+
+def batchnorm(y, mean, var, inv_std, x, gamma, beta, double eps, activation=None, z=None):
+    """Normalise ``x`` (n, c, s) with its own statistics, which are written to ``mean``, ``var``, ``inv_std`` (c).
+
+    ``activation``, a name of the module pointwise, is applied to the result; ``z`` takes what it was before.
+    """
     cdef Arrays a
-    cdef Py_ssize_t n, c, s
+    cdef norm_call call
     a.count = 0
     try:
-        x_ = real(&a, x, "x", 3)
-        n, c, s = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2)
-        check_channels(n, c, s)
-        y_ = real(&a, y, "y", 3, True, n, c, s)
-        mean_ = real(&a, mean, "mean", 1, True, c)
-        var_ = real(&a, var, "var", 1, True, c)
-        inv_std_ = real(&a, inv_std, "inv_std", 1, True, c)
-        gamma_ = real(&a, gamma, "gamma", 1, False, c)
-        beta_ = real(&a, beta, "beta", 1, False, c)
+        take_x(&a, &call, x, True)
+        call.y = like_x(&a, &call, y, "y", True)
+        take_z(&a, &call, activation, z)
+        call.mean = channels(&a, &call, mean, "mean", True)
+        call.var = channels(&a, &call, var, "var", True)
+        call.inv_std = channels(&a, &call, inv_std, "inv_std", True)
+        call.gamma = channels(&a, &call, gamma, "gamma")
+        call.beta = channels(&a, &call, beta, "beta")
+        call.kernel, call.eps = BATCHNORM, eps
         with nogil:
-            call_batchnorm(a.dtype, y_, mean_, var_, inv_std_, x_, gamma_, beta_, eps, n, c, s)
+            norm_run(&call)
     finally:
         release(&a)
 
 
-def batchnorm_backward(dx, dgamma, dbeta, dy, x, mean, inv_std, gamma):
-    """Gradients of ``batchnorm``; ``dx`` may be None."""
+def batchnorm_backward(dx, dgamma, dbeta, dy, x, mean, inv_std, gamma, activation=None, saved=None):
+    """Gradients of ``batchnorm``; ``dx`` may be None. An activation's derivative is made from ``saved``."""
     cdef Arrays a
-    cdef Py_ssize_t n, c, s
+    cdef norm_call call
     a.count = 0
     try:
-        x_ = real(&a, x, "x", 3)
-        n, c, s = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2)
-        check_channels(n, c, s)
-        dy_ = real(&a, dy, "dy", 3, False, n, c, s)
-        dx_ = optional(&a, dx, "dx", 3, True, n, c, s)
-        dgamma_ = real(&a, dgamma, "dgamma", 1, True, c)
-        dbeta_ = real(&a, dbeta, "dbeta", 1, True, c)
-        mean_ = real(&a, mean, "mean", 1, False, c)
-        inv_std_ = real(&a, inv_std, "inv_std", 1, False, c)
-        gamma_ = real(&a, gamma, "gamma", 1, False, c)
+        take_x(&a, &call, x, True)
+        take_dy(&a, &call, dx, dy, activation, saved)
+        call.dgamma = channels(&a, &call, dgamma, "dgamma", True)
+        call.dbeta = channels(&a, &call, dbeta, "dbeta", True)
+        call.mean = channels(&a, &call, mean, "mean")
+        call.inv_std = channels(&a, &call, inv_std, "inv_std")
+        call.gamma = channels(&a, &call, gamma, "gamma")
+        call.kernel = BATCHNORM_BACKWARD
         with nogil:
-            call_batchnorm_backward(a.dtype, dx_, dgamma_, dbeta_, dy_, x_, mean_, inv_std_, gamma_, n, c, s)
+            norm_run(&call)
     finally:
         release(&a)
 
 
-def batchnorm_inference(y, x, mean, var, gamma, beta, double eps):
-    """Normalise ``x`` (n, c, s) with given statistics (c)."""
+def batchnorm_inference(y, x, mean, var, gamma, beta, double eps, activation=None, z=None):
+    """Normalise ``x`` (n, c, s) with given statistics (c), then as ``batchnorm``."""
     cdef Arrays a
-    cdef Py_ssize_t n, c, s
+    cdef norm_call call
     a.count = 0
     try:
-        x_ = real(&a, x, "x", 3)
-        n, c, s = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2)
-        y_ = real(&a, y, "y", 3, True, n, c, s)
-        mean_ = real(&a, mean, "mean", 1, False, c)
-        var_ = real(&a, var, "var", 1, False, c)
-        gamma_ = real(&a, gamma, "gamma", 1, False, c)
-        beta_ = real(&a, beta, "beta", 1, False, c)
-        if n > 0 and s > 0:
+        take_x(&a, &call, x, False)
+        call.y = like_x(&a, &call, y, "y", True)
+        take_z(&a, &call, activation, z)
+        call.mean = channels(&a, &call, mean, "mean")
+        call.var = channels(&a, &call, var, "var")
+        call.gamma = channels(&a, &call, gamma, "gamma")
+        call.beta = channels(&a, &call, beta, "beta")
+        call.kernel, call.eps = BATCHNORM_INFERENCE, eps
+        if call.n > 0 and call.s > 0:
             with nogil:
-                call_batchnorm_inference(a.dtype, y_, x_, mean_, var_, gamma_, beta_, eps, n, c, s)
+                norm_run(&call)
     finally:
         release(&a)
 
 
-def batchnorm_inference_backward(dx, dgamma, dbeta, dy, x, mean, var, gamma, double eps):
+def batchnorm_inference_backward(dx, dgamma, dbeta, dy, x, mean, var, gamma, double eps, activation=None, saved=None):
     """Gradients of ``batchnorm_inference``; ``dx`` may be None, and ``dgamma`` with ``dbeta``."""
     cdef Arrays a
-    cdef Py_ssize_t n, c, s
+    cdef norm_call call
     if (dgamma is None) != (dbeta is None):
         raise TypeError("expected dgamma and dbeta both, or neither")
     a.count = 0
     try:
-        x_ = real(&a, x, "x", 3)
-        n, c, s = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2)
-        dy_ = real(&a, dy, "dy", 3, False, n, c, s)
-        dx_ = optional(&a, dx, "dx", 3, True, n, c, s)
-        dgamma_ = optional(&a, dgamma, "dgamma", 1, True, c)
-        dbeta_ = optional(&a, dbeta, "dbeta", 1, True, c)
-        mean_ = real(&a, mean, "mean", 1, False, c)
-        var_ = real(&a, var, "var", 1, False, c)
-        gamma_ = real(&a, gamma, "gamma", 1, False, c)
+        take_x(&a, &call, x, False)
+        take_dy(&a, &call, dx, dy, activation, saved)
+        call.dgamma = optional(&a, dgamma, "dgamma", 1, True, call.c)
+        call.dbeta = optional(&a, dbeta, "dbeta", 1, True, call.c)
+        call.mean = channels(&a, &call, mean, "mean")
+        call.var = channels(&a, &call, var, "var")
+        call.gamma = channels(&a, &call, gamma, "gamma")
+        call.kernel, call.eps = BATCHNORM_INFERENCE_BACKWARD, eps
+        if call.s == 0:
+            call.n = 0
         with nogil:
-            call_batchnorm_inference_backward(a.dtype, dx_, dgamma_, dbeta_, dy_, x_, mean_, var_, gamma_, eps,
-                                              n if s > 0 else 0, c, s)
+            norm_run(&call)
+    finally:
+        release(&a)
+
+
+def blend(x, y, double weight):
+    """Move ``x`` towards ``y``, both of any one shape, in place: (1 - weight) x + weight y."""
+    cdef Arrays a
+    a.count = 0
+    try:
+        x_ = flat(&a, x, "x", True)
+        n = count(&a, 0)
+        y_ = flat(&a, y, "y", False, n)
+        with nogil:
+            call_blend(a.dtype, x_, y_, weight, n)
     finally:
         release(&a)

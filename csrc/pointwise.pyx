@@ -2,6 +2,8 @@
 
 An output may be the very object that is the input (``y is x``, ``dx is dy``): then the work is done in place.
 """
+from cpython.pycapsule cimport PyCapsule_New
+
 from arrays cimport Arrays, axis, count, flat, real, release
 
 cdef extern from "parallel/pointwise.h" nogil:
@@ -12,6 +14,9 @@ cdef extern from "parallel/pointwise.h" nogil:
         void *x
         void *saved
         Py_ssize_t n, rows, cols
+    ctypedef struct en_activations:
+        pass
+    const en_activations activation_functions
     void pointwise_forward(pointwise_call *call)
     void pointwise_backward(pointwise_call *call)
     void pointwise_softmax(pointwise_call *call)
@@ -40,6 +45,11 @@ cdef dict numbers(const char *const *names, str suffix):
 
 cdef dict FORWARD = numbers(forward_names, "_forward")
 cdef dict BACKWARD = numbers(backward_names, "_backward")
+
+# For modules that run activations on what they make: the numbers by name, and the functions by number.
+FORWARD_NUMBERS = FORWARD
+BACKWARD_NUMBERS = BACKWARD
+activations = PyCapsule_New(<void *>&activation_functions, b"enilnets._ext.pointwise.activations", NULL)
 
 
 cdef int number(dict table, object name) except -1:

@@ -5,17 +5,9 @@
 #else
 
 #include "kernels/elementary.h"
+#include "kernels/elementwise.h"
 #include "kernels/reductions.h"
 
-/* The output may be the input itself, so it cannot be `restrict`; element i depends on element i alone, which the
- * compiler has to be told to vectorise that case too. */
-#if defined(__clang__)
-#define ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define ELEMENTWISE _Pragma("GCC ivdep")
-#else
-#define ELEMENTWISE
-#endif
 #if defined(__GNUC__)
 #define EN_CALLED static __attribute__((noinline))
 #else
@@ -429,7 +421,6 @@ static void EN_NAME(activation_backward_sums)(REAL *dx, REAL *restrict sums, con
     EN_NAME(made_and_summed)(sums, dx, backward[activation], dx, dy, saved, rows, cols, stride);
 }
 
-#undef ELEMENTWISE
 #undef LEAKYRELU_SLOPE
 #undef SELU_SCALE
 #undef SELU_FLOOR

@@ -1,6 +1,7 @@
 /* Elementwise functions and their relatives over threads: blocks are ranges of elements, of rows or of columns. */
 #ifndef EN_PARALLEL_POINTWISE_H
 #define EN_PARALLEL_POINTWISE_H
+#include "kernels/activations.h"
 #include "kernels/pointwise.h"
 #include "parallel/blocks.h"
 
@@ -33,6 +34,24 @@ static inline void run_backward(int kernel, int dtype, void *dx, const void *dy,
 #undef ARGUMENTS
 }
 #undef EN_CASE
+
+/* What this module offers to the others; see activations.h. */
+#define EN_CASE(result, name, parameters) \
+    case NUMBER_OF_##name: \
+        return dtype == EN_F32 ? (en_activation)pointwise_f32[en_isa]->name : (en_activation)pointwise_f64[en_isa]->name;
+static en_activation forward_function(int kernel, int dtype)
+{
+    switch (kernel) { EN_FORWARD_KERNELS(EN_CASE) }
+    return NULL;
+}
+
+static en_activation backward_function(int kernel, int dtype)
+{
+    switch (kernel) { EN_BACKWARD_KERNELS(EN_CASE) }
+    return NULL;
+}
+#undef EN_CASE
+static const en_activations activation_functions = {forward_function, backward_function};
 
 static inline void forward_block(void *context, ptrdiff_t block, int worker)
 {

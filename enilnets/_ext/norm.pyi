@@ -5,7 +5,16 @@ import numpy as np
 _Array = np.ndarray
 
 def batchnorm(
-    y: _Array, mean: _Array, var: _Array, inv_std: _Array, x: _Array, gamma: _Array, beta: _Array, eps: float
+    y: _Array,
+    mean: _Array,
+    var: _Array,
+    inv_std: _Array,
+    x: _Array,
+    gamma: _Array,
+    beta: _Array,
+    eps: float,
+    activation: str | None = None,
+    z: _Array | None = None,
 ) -> None: ...
 def batchnorm_backward(
     dx: _Array | None,
@@ -16,9 +25,19 @@ def batchnorm_backward(
     mean: _Array,
     inv_std: _Array,
     gamma: _Array,
+    activation: str | None = None,
+    saved: _Array | None = None,
 ) -> None: ...
 def batchnorm_inference(
-    y: _Array, x: _Array, mean: _Array, var: _Array, gamma: _Array, beta: _Array, eps: float
+    y: _Array,
+    x: _Array,
+    mean: _Array,
+    var: _Array,
+    gamma: _Array,
+    beta: _Array,
+    eps: float,
+    activation: str | None = None,
+    z: _Array | None = None,
 ) -> None: ...
 def batchnorm_inference_backward(
     dx: _Array | None,
@@ -30,6 +49,9 @@ def batchnorm_inference_backward(
     var: _Array,
     gamma: _Array,
     eps: float,
+    activation: str | None = None,
+    saved: _Array | None = None,
 ) -> None: ...
+def blend(x: _Array, y: _Array, weight: float) -> None: ...
 def kernels() -> list[str]: ...
 def select(isa: int) -> None: ...

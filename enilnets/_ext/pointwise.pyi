@@ -3,6 +3,8 @@
 import numpy as np
 
 _Array = np.ndarray
+FORWARD_NUMBERS: dict[str, int]
+BACKWARD_NUMBERS: dict[str, int]
 
 def forward(name: str, y: _Array, x: _Array) -> None: ...
 def backward(name: str, dx: _Array, dy: _Array, saved: _Array) -> None: ...

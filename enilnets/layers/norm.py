@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ..ops.norm import BatchNormSaved, batchnorm, batchnorm_backward, batchnorm_inference
+from ..ops.norm import BatchNormSaved, batchnorm, batchnorm_backward, batchnorm_inference, blend
 from ..parameters import CHANGES, Parameter
 from .base import INFERENCE, Layer, Mode, Node, Shape
 
@@ -116,14 +116,36 @@ class BatchNorm(Layer):
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, BatchNormSaved]:
         """See Layer."""
+        return self.forward_with_activation(x, "linear", mode)
+
+    def forward_with_activation(
+        self, x: np.ndarray, activation: str, mode: Mode = INFERENCE
+    ) -> tuple[np.ndarray, BatchNormSaved]:
+        """Return what this layer and an ``Activation`` layer behind it make of ``x``, in one pass over memory.
+
+        Parameters
+        ----------
+        x : ndarray
+        activation : str
+            A key of ``ops.activation.ACTIVATIONS`` but softmax.
+        mode : Mode
+            With ``keep_z`` this layer's own output is ``saved.z``.
+
+        Returns
+        -------
+        y : ndarray
+            Bit for bit what the two layers give.
+        saved : BatchNormSaved
+            For ``backward_delta``, which then takes the gradient of ``y`` and goes through both.
+        """
         gamma, beta = self.parameters["gamma"].value, self.parameters["beta"].value
         mean, var = self.buffers["running_mean"], self.buffers["running_var"]
+        keep_z = mode.keep_z and activation != "linear"
         if not mode.training or self.frozen or x.size == self.num_features:
-            return batchnorm_inference(x, mean, var, gamma, beta, self.epsilon)
-        y, saved = batchnorm(x, gamma, beta, self.epsilon)
-        for running, batch in ((mean, saved.mean), (var, saved.var)):
-            running *= 1 - self.momentum
-            running += self.momentum * batch
+            return batchnorm_inference(x, mean, var, gamma, beta, self.epsilon, activation=activation, keep_z=keep_z)
+        y, saved = batchnorm(x, gamma, beta, self.epsilon, activation=activation, keep_z=keep_z)
+        blend(mean, saved.mean, self.momentum)
+        blend(var, saved.var, self.momentum)
         return y, saved
 
     def backward_delta(

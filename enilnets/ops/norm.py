@@ -9,10 +9,11 @@ import numpy as np
 
 from .._ext import norm as _kernels
 from ..checks import number
-from ..errors import DataError, ShapeError
+from ..errors import ConfigError, DataError, ShapeError
+from .activation import check_activation
 from .array import output, real, same_dtype, same_shape
 
-__all__ = ["BatchNormSaved", "batchnorm", "batchnorm_backward", "batchnorm_inference"]
+__all__ = ["BatchNormSaved", "batchnorm", "batchnorm_backward", "batchnorm_inference", "blend"]
 
 #: Below this, 1 / sqrt(eps) would overflow float32 in a channel of variance zero.
 LEAST_EPS = 1e-75
@@ -35,6 +36,12 @@ class BatchNormSaved(NamedTuple):
     """Added to the variance."""
     training: bool
     """True if mean and var are those of the batch."""
+    activation: str = "linear"
+    """Name of the activation that was applied to the normalised x."""
+    activated: np.ndarray | None = None
+    """What the activation's derivative is made from: the output or z, which must not change before the backward pass."""
+    z: np.ndarray | None = None
+    """The normalised x before the activation, if it was kept."""
 
 
 def _three_axes(where: str, x: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -71,8 +78,36 @@ def _check_eps(where: str, eps: float) -> None:
         number(where, "eps", eps, LEAST_EPS)
 
 
+def _place_of_z(where: str, name: str, x: np.ndarray, keep_z: bool) -> tuple[str | None, np.ndarray | None]:
+    """The kernel's name for the activation, and a new array for z if that is needed besides the output."""
+    kind = check_activation(where, name)
+    if kind.saves == "nothing":
+        return None, None
+    if name == "softmax":
+        raise ConfigError(
+            f"{where}(activation)", "an activation of single elements", "'softmax'", "apply it afterwards"
+        )
+    return name, np.empty(x.shape, x.dtype) if keep_z or kind.saves == "input" else None
+
+
+def _with_activation(
+    saved: BatchNormSaved, name: str | None, y: np.ndarray, z: np.ndarray | None, keep_z: bool
+) -> BatchNormSaved:
+    """``saved`` with what the activation's derivative needs."""
+    if name is None:
+        return saved._replace(z=y) if keep_z else saved
+    activated = y if check_activation("batchnorm", name).saves == "output" else z
+    return saved._replace(activation=name, activated=activated, z=z if keep_z else None)
+
+
 def batchnorm(
-    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float, out: np.ndarray | None = None
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    eps: float,
+    out: np.ndarray | None = None,
+    activation: str = "linear",
+    keep_z: bool = False,
 ) -> tuple[np.ndarray, BatchNormSaved]:
     """Normalise every channel with the mean and variance of this batch, as in training.
 
@@ -85,6 +120,11 @@ def batchnorm(
         Added to the variance.
     out : ndarray of the shape of ``x``, optional
         Where to write the result.
+    activation : str, default "linear"
+        A key of ``ops.activation.ACTIVATIONS`` but softmax, applied on the way: the bits are those of
+        ``activation(name, y)`` afterwards, but memory is passed over once less.
+    keep_z : bool, default False
+        Keep the normalised x before the activation in ``saved.z``.
 
     Returns
     -------
@@ -100,7 +140,7 @@ def batchnorm(
     DataError
         If ``x`` is empty: then there is no mean.
     ConfigError
-        If ``eps`` is not a positive number.
+        If ``eps`` is not a positive number, or there is no such activation.
     DTypeError
         If the arrays are not all float32 or all float64.
 
@@ -126,8 +166,11 @@ def batchnorm(
         )
     y = output("batchnorm", out, x.shape, x.dtype)
     mean, var, inv_std = np.empty((3, shape[1]), x.dtype)
-    _kernels.batchnorm(y.reshape(shape), mean, var, inv_std, x.reshape(shape), gamma, beta, eps)
-    return y, BatchNormSaved(x, mean, var, inv_std, gamma.copy(), float(eps), True)
+    name, z = _place_of_z("batchnorm", activation, x, keep_z)
+    z_ = None if z is None else z.reshape(shape)
+    _kernels.batchnorm(y.reshape(shape), mean, var, inv_std, x.reshape(shape), gamma, beta, eps, name, z_)
+    saved = BatchNormSaved(x, mean, var, inv_std, gamma.copy(), float(eps), True)
+    return y, _with_activation(saved, name, y, z, keep_z)
 
 
 def batchnorm_inference(
@@ -138,6 +181,8 @@ def batchnorm_inference(
     beta: np.ndarray,
     eps: float,
     out: np.ndarray | None = None,
+    activation: str = "linear",
+    keep_z: bool = False,
 ) -> tuple[np.ndarray, BatchNormSaved]:
     """Normalise every channel with given statistics, as in inference.
 
@@ -152,6 +197,11 @@ def batchnorm_inference(
         Added to the variance.
     out : ndarray of the shape of ``x``, optional
         Where to write the result.
+    activation : str, default "linear"
+        A key of ``ops.activation.ACTIVATIONS`` but softmax, applied on the way: the bits are those of
+        ``activation(name, y)`` afterwards, but memory is passed over once less.
+    keep_z : bool, default False
+        Keep the normalised x before the activation in ``saved.z``.
 
     Returns
     -------
@@ -164,7 +214,7 @@ def batchnorm_inference(
     ShapeError
         If ``x`` has neither 2 nor 4 axes, or a parameter does not fit.
     ConfigError
-        If ``eps`` is not a positive number.
+        If ``eps`` is not a positive number, or there is no such activation.
     DTypeError
         If the arrays are not all float32 or all float64.
 
@@ -183,8 +233,11 @@ def batchnorm_inference(
     beta = _per_channel("batchnorm_inference", "beta", beta, x)
     _check_eps("batchnorm_inference", eps)
     y = output("batchnorm_inference", out, x.shape, x.dtype)
-    _kernels.batchnorm_inference(y.reshape(shape), x.reshape(shape), mean, var, gamma, beta, eps)
-    return y, BatchNormSaved(x, mean.copy(), var.copy(), None, gamma.copy(), float(eps), False)
+    name, z = _place_of_z("batchnorm_inference", activation, x, keep_z)
+    z_ = None if z is None else z.reshape(shape)
+    _kernels.batchnorm_inference(y.reshape(shape), x.reshape(shape), mean, var, gamma, beta, eps, name, z_)
+    saved = BatchNormSaved(x, mean.copy(), var.copy(), None, gamma.copy(), float(eps), False)
+    return y, _with_activation(saved, name, y, z, keep_z)
 
 
 def batchnorm_backward(
@@ -224,7 +277,8 @@ def batchnorm_backward(
     -----
     With ``xhat = (x - mean) inv_std`` and sums over the M values of a channel, ``dbeta = sum dy``,
     ``dgamma = sum dy xhat``, and ``dx = gamma inv_std (dy - dbeta / M - xhat dgamma / M)`` in training, where mean and
-    variance depend on x; ``dx = gamma inv_std dy`` in inference, where they do not.
+    variance depend on x; ``dx = gamma inv_std dy`` in inference, where they do not. With an activation, ``dy f'(z)``
+    takes the place of ``dy``, with the bits of ``activation_backward``.
 
     References
     ----------
@@ -246,10 +300,39 @@ def batchnorm_backward(
         dgamma, dbeta = np.empty((2, shape[1]), x.dtype)  # dx depends on them
     else:
         dgamma = dbeta = None
+    name = None if saved.activated is None else saved.activation
+    activated = None if saved.activated is None else saved.activated.reshape(shape)
     if saved.inv_std is not None:  # batch statistics
-        _kernels.batchnorm_backward(dx_, dgamma, dbeta, dy_, x_, saved.mean, saved.inv_std, saved.gamma)
+        _kernels.batchnorm_backward(
+            dx_, dgamma, dbeta, dy_, x_, saved.mean, saved.inv_std, saved.gamma, name, activated
+        )
     else:
         _kernels.batchnorm_inference_backward(
-            dx_, dgamma, dbeta, dy_, x_, saved.mean, saved.var, saved.gamma, saved.eps
+            dx_, dgamma, dbeta, dy_, x_, saved.mean, saved.var, saved.gamma, saved.eps, name, activated
         )
     return (dx, dgamma, dbeta) if params else (dx, None, None)
+
+
+def blend(x: np.ndarray, y: np.ndarray, weight: float) -> None:
+    """Move ``x`` towards ``y`` in place: ``x = (1 - weight) x + weight y``, as running statistics do.
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64, C-contiguous and writable
+    y : ndarray, shape and dtype of ``x``
+    weight : float
+        1 makes ``x`` equal to ``y``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, or ``x`` cannot be written in place.
+    DTypeError
+        If the arrays are not both float32 or both float64.
+    """
+    if real("blend", "x", x) is not x:
+        raise ShapeError("blend(x)", "a C-contiguous, aligned array", f"strides {x.strides} for shape {x.shape}")
+    y = real("blend", "y", y)
+    same_shape("blend", "y", y, x.shape)
+    same_dtype("blend", "y", y, x.dtype)
+    _kernels.blend(output("blend", x, x.shape, x.dtype), y, weight)

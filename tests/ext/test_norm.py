@@ -6,28 +6,32 @@ import numpy as np
 import pytest
 
 from enilnets._ext import norm
+from enilnets.ops.threads import num_threads
 from tests.ext.spoil import unaligned
 
 SHAPE = (4, 3, 5)
 TAKES = {
-    "batchnorm": ("y", "mean", "var", "inv_std", "x", "gamma", "beta", "eps"),
-    "batchnorm_backward": ("dx", "dgamma", "dbeta", "dy", "x", "mean", "inv_std", "gamma"),
-    "batchnorm_inference": ("y", "x", "mean", "var", "gamma", "beta", "eps"),
-    "batchnorm_inference_backward": ("dx", "dgamma", "dbeta", "dy", "x", "mean", "var", "gamma", "eps"),
+    "batchnorm": ("y", "mean", "var", "inv_std", "x", "gamma", "beta", "eps", "activation", "z"),
+    "batchnorm_backward": (*("dx", "dgamma", "dbeta", "dy", "x", "mean", "inv_std", "gamma", "activation", "saved"),),
+    "batchnorm_inference": ("y", "x", "mean", "var", "gamma", "beta", "eps", "activation", "z"),
+    "batchnorm_inference_backward": (
+        *("dx", "dgamma", "dbeta", "dy", "x", "mean", "var", "gamma", "eps", "activation", "saved"),
+    ),
 }
 WRITTEN = {
-    "batchnorm": ("y", "mean", "var", "inv_std"),
+    "batchnorm": ("y", "z", "mean", "var", "inv_std"),
     "batchnorm_backward": ("dx", "dgamma", "dbeta"),
-    "batchnorm_inference": ("y",),
+    "batchnorm_inference": ("y", "z"),
     "batchnorm_inference_backward": ("dx", "dgamma", "dbeta"),
 }
-ARRAYS = [(kernel, name) for kernel, names in TAKES.items() for name in names if name != "eps"]
+NO_ARRAYS = ("eps", "activation")
+ARRAYS = [(kernel, name) for kernel, names in TAKES.items() for name in names if name not in NO_ARRAYS]
 
 
 def arguments(dtype, shape=SHAPE):
-    given = {name: np.ones(shape, dtype) for name in ("x", "y", "dx", "dy")}
+    given = {name: np.ones(shape, dtype) for name in ("x", "y", "z", "dx", "dy", "saved")}
     channels = ("mean", "var", "inv_std", "gamma", "beta", "dgamma", "dbeta")
-    return {**given, **{name: np.ones(shape[1], dtype) for name in channels}, "eps": 1e-5}
+    return {**given, **{name: np.ones(shape[1], dtype) for name in channels}, "eps": 1e-5, "activation": "relu"}
 
 
 def call(kernel, dtype, shape=SHAPE, **changed):
@@ -67,7 +71,7 @@ def test_what_is_written_must_be_writable_and_its_own(kernel, name, dtype):
         with pytest.raises(ValueError, match="writable"):
             call(kernel, dtype, **{name: given[name]})
         for other in TAKES[kernel]:
-            if other not in (name, "eps"):
+            if other not in (name, *NO_ARRAYS):
                 memory = np.ones(np.prod(SHAPE), dtype)
                 shared = {key: memory[: given[key].size].reshape(given[key].shape) for key in (name, other)}
                 with pytest.raises(ValueError, match="overlaps"):
@@ -120,10 +124,67 @@ def test_nothing_is_written_beyond_the_output(kernel, isa, dtype):
 
 
 @pytest.mark.parametrize("kernel", TAKES)
+def test_only_activations_that_there_are(kernel, dtype):
+    for name in ("", "softmax", "linear", "relu_forward", 3, b"relu", ["relu"], np.ones(3)):
+        with pytest.raises(ValueError, match="relu"):
+            call(kernel, dtype, activation=name)
+    with pytest.raises(TypeError):
+        call(kernel, dtype, activation=None)
+    if kernel.endswith("backward"):
+        with pytest.raises(TypeError):
+            call(kernel, dtype, saved=None)
+        call(kernel, dtype, activation=None, saved=None)
+    else:
+        call(kernel, dtype, z=None)
+        call(kernel, dtype, activation=None, z=None)
+
+
+@pytest.mark.parametrize("shape", [(8, 37, 500), (900, 301, 1), (40, 500, 9), (3, 5, 10_000)])
+@pytest.mark.parametrize("kernel", TAKES)
+def test_bits_depend_on_no_number_of_threads(kernel, shape, isa, dtype, rng):
+    given = arguments(dtype, shape)
+    for name, array in given.items():
+        if name not in NO_ARRAYS:
+            array[...] = np.abs(rng.normal(size=array.shape))
+    seen = set()
+    for threads in (1, 2, 3, 4, 8):
+        written = {name: np.full_like(given[name], 9) for name in WRITTEN[kernel]}
+        with num_threads(threads):
+            call(kernel, dtype, shape, **{**given, **written})
+        seen.add(tuple(a.tobytes() for a in written.values()))
+    assert len(seen) == 1
+
+
+def test_blend_refuses_what_does_not_fit(dtype):
+    x, y = np.ones(5, dtype), np.ones(5, dtype)
+    for wrong in (
+        y[:-1],
+        x,
+        np.ones(10, dtype)[::2],
+        y.astype(int),
+        y.tolist(),
+        None,
+        unaligned(y),
+        y.astype(y.dtype.newbyteorder()),
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            norm.blend(x, wrong, 0.5)
+        if wrong is not x:
+            with pytest.raises((TypeError, ValueError)):
+                norm.blend(wrong, x, 0.5)
+    with pytest.raises(TypeError):
+        norm.blend(x, y, None)
+    y.flags.writeable = False
+    with pytest.raises(ValueError, match="writable"):
+        norm.blend(y, x, 0.5)
+    norm.blend(x, y, 0.5)
+
+
+@pytest.mark.parametrize("kernel", TAKES)
 def test_references_are_returned_after_errors(kernel, dtype):
     given = {**arguments(dtype), "gamma": np.ones(9, dtype)}
-    before = {name: sys.getrefcount(a) for name, a in given.items() if name != "eps"}
+    before = {name: sys.getrefcount(a) for name, a in given.items() if name not in NO_ARRAYS}
     for _ in range(1000):
         with pytest.raises(ValueError):
             getattr(norm, kernel)(*[given[name] for name in TAKES[kernel]])
-    assert {name: sys.getrefcount(a) for name, a in given.items() if name != "eps"} == before
+    assert {name: sys.getrefcount(a) for name, a in given.items() if name not in NO_ARRAYS} == before

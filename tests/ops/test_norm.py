@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from enilnets.errors import ConfigError, DataError, DTypeError, ShapeError
 from enilnets.ops import norm
+from enilnets.ops.activation import ACTIVATIONS, activation, activation_backward
 from tests.reference import norm as oracle
 
 SHAPES = [(6, 5), (3, 4, 2, 3), (3, 4, 7, 8), (64, 200)]
@@ -319,3 +320,57 @@ def test_bad_gradients_are_refused():
     ):
         with pytest.raises(error):
             norm.batchnorm_backward(bad, saved)
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "softmax"])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("training", [True, False])
+def test_with_an_activation_the_bits_are_those_of_two_ops(name, shape, training, isa, dtype, rng):
+    gamma, beta, mean, var = parameters(rng, shape[1], dtype)
+    x, dy = rng.normal(size=(2, *shape)).astype(dtype)
+
+    def forward(**more):
+        if training:
+            return norm.batchnorm(x, gamma, beta, 1e-3, **more)
+        return norm.batchnorm_inference(x, mean, var, gamma, beta, 1e-3, **more)
+
+    z, separate = forward()
+    want, saved = activation(name, z)
+    dz = activation_backward(name, dy, saved)
+    for keep_z in (False, True):
+        y, fused = forward(activation=name, keep_z=keep_z)
+        np.testing.assert_array_equal(y, want)
+        if keep_z:
+            np.testing.assert_array_equal(fused.z, z)
+        else:
+            assert fused.z is None
+        for asked in ({}, {"params": False}, {"inputs": False}):
+            for got, wanted in zip(
+                norm.batchnorm_backward(dy, fused, **asked), norm.batchnorm_backward(dz, separate, **asked), strict=True
+            ):
+                np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("name", ["softmax", "reluu", None, 3])
+def test_other_activations_are_refused(name):
+    x, c = np.ones((3, 4)), np.ones(4)
+    with pytest.raises(ConfigError):
+        norm.batchnorm(x, c, c, 1e-5, activation=name)
+    with pytest.raises(ConfigError):
+        norm.batchnorm_inference(x, c, c, c, c, 1e-5, activation=name)
+
+
+def test_blend(dtype):
+    x, y = np.array([[1, 2], [3, 4]], dtype), np.array([[3, 2], [1, -4]], dtype)
+    norm.blend(x, y.T.copy().T, 0.25)  # any strides of y
+    assert x.tolist() == [[1.5, 2], [2.5, 2]]
+    norm.blend(x, y, 1)
+    np.testing.assert_array_equal(x, y)
+    for wrong in (y[:1], y.astype(int), y.astype("f4" if dtype == "f8" else "f8"), y.tolist()):
+        with pytest.raises((ShapeError, DTypeError)):
+            norm.blend(x, wrong, 0.5)
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for wrong in (frozen, x.T, [1.0, 2.0]):
+        with pytest.raises((ShapeError, DTypeError)):
+            norm.blend(wrong, y, 0.5)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from enilnets._ext import norm
+from enilnets._ext import norm, pointwise
 
 EPS = 1e-5
 AXES = (0, 2)
@@ -80,6 +80,7 @@ def case_batchnorm(rng, dtype):
         expected, expected_mean, expected_var = batchnorm(x.astype(np.float64), gamma, beta, EPS)
         inverse = 1 / np.sqrt(expected_var + EPS)
         compare(dtype, [(mean, expected_mean), (var, expected_var), (inv_std, inverse), (y, expected)])
+        fused_forward(norm.batchnorm, shape, (mean, var, inv_std), (x, gamma, beta, EPS), dtype)
 
 
 def case_batchnorm_backward(rng, dtype):
@@ -100,6 +101,7 @@ def case_batchnorm_backward(rng, dtype):
         again = np.full((2, shape[1]), 9, dtype)
         norm.batchnorm_backward(None, *again, dy, x, mean, inv_std, gamma)
         np.testing.assert_array_equal(again, (dgamma, dbeta))
+        fused_backward(norm.batchnorm_backward, shape, dy, (x, mean, inv_std, gamma), rng, dtype)
 
 
 def case_batchnorm_inference(rng, dtype):
@@ -107,6 +109,7 @@ def case_batchnorm_inference(rng, dtype):
         x, y, gamma, beta, mean, var = data(rng, dtype, *shape)
         norm.batchnorm_inference(y, x, mean, var, gamma, beta, EPS)
         compare(dtype, [(y, batchnorm_inference(x.astype(np.float64), mean, var, gamma, beta, EPS))])
+        fused_forward(norm.batchnorm_inference, shape, (), (x, mean, var, gamma, beta, EPS), dtype)
 
 
 def case_batchnorm_inference_backward(rng, dtype):
@@ -123,6 +126,47 @@ def case_batchnorm_inference_backward(rng, dtype):
         again = np.full((2, shape[1]), 9, dtype)
         norm.batchnorm_inference_backward(None, *again, dy, x, mean, var, gamma, EPS)
         np.testing.assert_array_equal(again, (dgamma, dbeta))
+        fused_backward(norm.batchnorm_inference_backward, shape, dy, (x, mean, var, gamma, EPS), rng, dtype)
+
+
+def case_blend(rng, dtype):
+    for n in (0, 1, 7, 100):
+        for weight in (0, 0.1, 0.999, 1):
+            x, y = rng.normal(size=(2, n)).astype(dtype)
+            want = (1 - weight) * x.astype(np.float64) + weight * y
+            norm.blend(x, y, weight)
+            np.testing.assert_allclose(x, want, rtol=4 * np.finfo(dtype).eps, atol=4 * np.finfo(dtype).eps)
+
+
+ACTIVATIONS = ("relu", "tanh", "gelu")
+
+
+def fused_forward(kernel, shape, before, after, dtype):
+    """``kernel(y, *before, x, ...)`` with activations has the bits of the two passes, and keeps z where it is told to."""
+    plain, y, z, want = np.full((4, *shape), 9, dtype)
+    kernel(plain, *before, *after)
+    for name in ACTIVATIONS:
+        pointwise.forward(name, want, plain)
+        for keep in (None, z):
+            kernel(y, *before, *after, name, keep)
+            np.testing.assert_array_equal(y, want)
+        np.testing.assert_array_equal(z, plain)
+
+
+def fused_backward(kernel, shape, dy, after, rng, dtype):
+    """``kernel(dx, dgamma, dbeta, dy, ...)`` with activations has the bits of the two passes."""
+    saved = rng.normal(size=shape).astype(dtype)
+    for name in ACTIVATIONS:
+        dz, want, dx = np.full((3, *shape), 9, dtype)
+        wanted, got = np.full((2, 2, shape[1]), 9, dtype)
+        pointwise.backward(name, dz, dy, saved)
+        kernel(want, *wanted, dz, *after)
+        kernel(dx, *got, dy, *after, name, saved)
+        np.testing.assert_array_equal(dx, want)
+        np.testing.assert_array_equal(got, wanted)
+        got[:] = 9
+        kernel(None, *got, dy, *after, name, saved)
+        np.testing.assert_array_equal(got, wanted)
 
 
 #: One case per kernel: runs it in the given dtype and compares with the oracle.
@@ -131,4 +175,5 @@ CASES = {
     "batchnorm_backward": case_batchnorm_backward,
     "batchnorm_inference": case_batchnorm_inference,
     "batchnorm_inference_backward": case_batchnorm_inference_backward,
+    "blend": case_blend,
 }
