@@ -47,7 +47,7 @@ static inline void EN_NAME(dropout_block)(REAL *restrict y, uint8_t *restrict ma
 /* dropout_forward.  y = x / (1 - rate) where 32 random bits >= rate 2^32, else 0 (also where x is NaN or infinite)
  *                                                                       Srivastava et al. 2014, section 10 (inverted) */
 static void EN_NAME(dropout_forward)(REAL *restrict y, uint8_t *restrict mask, const REAL *restrict x,
-                                     uint64_t key, double rate, ptrdiff_t n)
+                                     uint64_t key, double rate, ptrdiff_t first, ptrdiff_t n)
 {
     const double level = rate * 4294967296.0;
     const uint64_t above = (uint64_t)level + ((double)(uint64_t)level < level);
@@ -56,11 +56,11 @@ static void EN_NAME(dropout_forward)(REAL *restrict y, uint8_t *restrict mask, c
     uint32_t bits[EN_DROPOUT_BLOCK];
     ptrdiff_t i = 0;
     for (; i + EN_DROPOUT_BLOCK <= n; i += EN_DROPOUT_BLOCK) {
-        EN_NAME(random_bits)(bits, key, (uint64_t)i / 2);
+        EN_NAME(random_bits)(bits, key, (uint64_t)(first + i) / 2);
         EN_NAME(dropout_block)(y + i, mask + i, x + i, bits, threshold, keep, EN_DROPOUT_BLOCK);
     }
     if (i < n) {
-        EN_NAME(random_bits)(bits, key, (uint64_t)i / 2);
+        EN_NAME(random_bits)(bits, key, (uint64_t)(first + i) / 2);
         EN_NAME(dropout_block)(y + i, mask + i, x + i, bits, threshold, keep, n - i);
     }
 }

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from enilnets._ext import dropout
-from tests.reference.dropout import splitmix64
+from enilnets.ops.threads import num_threads
+from tests.reference.dropout import kept, splitmix64
 
 
 def test_hash_is_the_published_splitmix64():
@@ -62,3 +63,17 @@ def test_read_only_gradient_is_refused():
     dx.flags.writeable = False
     with pytest.raises(ValueError, match="writable"):
         dropout.backward(dx, np.ones(16), np.ones(16, bool), 0.5)
+
+
+def test_bits_depend_on_no_number_of_threads(isa, dtype, rng):
+    n = 300_011
+    x, dy = rng.normal(size=(2, n)).astype(dtype)
+    seen = set()
+    for threads in (1, 2, 3, 4, 8):
+        (y, dx), mask = np.full((2, n), 9, dtype), np.full(n, 9, np.uint8)
+        with num_threads(threads):
+            dropout.forward(y, mask, x, 77, 0.3)
+            dropout.backward(dx, dy, mask, 0.3)
+        seen.add((y.tobytes(), dx.tobytes(), mask.tobytes()))
+    assert len(seen) == 1
+    np.testing.assert_array_equal(mask, kept(77, 0.3, n))
