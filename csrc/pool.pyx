@@ -3,16 +3,17 @@ from libc.stdint cimport INT32_MAX, int32_t
 
 from arrays cimport Arrays, axis, integers, real, release
 
-cdef extern from "kernels/pool.h" nogil:
-    void call_maxpool2d "maxpool2d" (int dtype, void *y, int32_t *argmax, void *x, Py_ssize_t planes, Py_ssize_t h,
-                                     Py_ssize_t w, Py_ssize_t p)
-    Py_ssize_t call_maxpool2d_backward "maxpool2d_backward" (int dtype, void *dx, void *dy, int32_t *argmax,
-                                                             Py_ssize_t planes, Py_ssize_t h, Py_ssize_t w,
-                                                             Py_ssize_t oh, Py_ssize_t ow)
-    void call_avgpool2d "avgpool2d" (int dtype, void *y, void *x, Py_ssize_t planes, Py_ssize_t h, Py_ssize_t w,
-                                     Py_ssize_t p)
-    void call_avgpool2d_backward "avgpool2d_backward" (int dtype, void *dx, void *dy, Py_ssize_t planes, Py_ssize_t h,
-                                                       Py_ssize_t w, Py_ssize_t p)
+cdef extern from "parallel/pool.h" nogil:
+    int MAXPOOL, MAXPOOL_BACKWARD, AVGPOOL, AVGPOOL_BACKWARD
+    ctypedef struct pool_call:
+        int kernel, dtype
+        void *x
+        void *dy
+        void *y
+        void *dx
+        int32_t *argmax
+        Py_ssize_t planes, h, w, oh, ow, p
+    Py_ssize_t pool_run(pool_call *call)
 
 include "runtime/module.pxi"
 
@@ -31,22 +32,37 @@ cdef int check_plane(Py_ssize_t h, Py_ssize_t w) except -1:
     return 0
 
 
+cdef int describe(Arrays *a, pool_call *call, int kernel) noexcept:
+    """Fill in the sizes that the first array gives, the images before pooling."""
+    call.kernel, call.dtype, call.argmax = kernel, a.dtype, NULL
+    call.planes = axis(a, 0, 0) * axis(a, 0, 1)
+    call.h, call.w = axis(a, 0, 2), axis(a, 0, 3)
+    return 0
+
+
+cdef int set_window(pool_call *call, Py_ssize_t p) except -1:
+    check_window(call.h, call.w, p)
+    call.p, call.oh, call.ow = p, call.h // p, call.w // p
+    return 0
+
+
 def maxpool2d(y, argmax, x, Py_ssize_t p):
     """Write the maxima of ``x`` (n, c, h, w) to ``y`` (n, c, h//p, w//p), their places to ``argmax`` unless None."""
     cdef Arrays a
-    cdef Py_ssize_t n, c, h, w
-    cdef int32_t *argmax_ = NULL
+    cdef pool_call call
+    cdef Py_ssize_t n, c
     a.count = 0
     try:
-        x_ = real(&a, x, "x", 4)
-        n, c, h, w = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2), axis(&a, 0, 3)
-        check_window(h, w, p)
-        check_plane(h, w)
-        y_ = real(&a, y, "y", 4, True, n, c, h // p, w // p)
+        call.x = real(&a, x, "x", 4)
+        describe(&a, &call, MAXPOOL)
+        set_window(&call, p)
+        check_plane(call.h, call.w)
+        n, c = axis(&a, 0, 0), axis(&a, 0, 1)
+        call.y = real(&a, y, "y", 4, True, n, c, call.oh, call.ow)
         if argmax is not None:
-            argmax_ = <int32_t *>integers(&a, argmax, "argmax", 4, 4, True, n, c, h // p, w // p)
+            call.argmax = <int32_t *>integers(&a, argmax, "argmax", 4, 4, True, n, c, call.oh, call.ow)
         with nogil:
-            call_maxpool2d(a.dtype, y_, argmax_, x_, n * c, h, w, p)
+            pool_run(&call)
     finally:
         release(&a)
 
@@ -54,19 +70,22 @@ def maxpool2d(y, argmax, x, Py_ssize_t p):
 def maxpool2d_backward(dx, dy, argmax):
     """Write ``dy`` to the places ``argmax`` of ``dx`` (n, c, h, w) and zero elsewhere."""
     cdef Arrays a
-    cdef Py_ssize_t n, c, h, w, oh, ow, bad
+    cdef pool_call call
+    cdef Py_ssize_t n, c, bad
     a.count = 0
     try:
-        dx_ = real(&a, dx, "dx", 4, True)
-        n, c, h, w = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2), axis(&a, 0, 3)
-        check_plane(h, w)
-        dy_ = real(&a, dy, "dy", 4, False, n, c)
-        oh, ow = axis(&a, 1, 2), axis(&a, 1, 3)
-        argmax_ = <int32_t *>integers(&a, argmax, "argmax", 4, 4, False, n, c, oh, ow)
+        call.dx = real(&a, dx, "dx", 4, True)
+        describe(&a, &call, MAXPOOL_BACKWARD)
+        check_plane(call.h, call.w)
+        n, c = axis(&a, 0, 0), axis(&a, 0, 1)
+        call.dy = real(&a, dy, "dy", 4, False, n, c)
+        call.oh, call.ow = axis(&a, 1, 2), axis(&a, 1, 3)
+        call.argmax = <int32_t *>integers(&a, argmax, "argmax", 4, 4, False, n, c, call.oh, call.ow)
         with nogil:
-            bad = call_maxpool2d_backward(a.dtype, dx_, dy_, argmax_, n * c, h, w, oh, ow)
+            bad = pool_run(&call)
         if bad >= 0:
-            raise ValueError(f"argmax: expected places in planes of {h} x {w}, got {argmax_[bad]} at index {bad}")
+            raise ValueError(f"argmax: expected places in planes of {call.h} x {call.w}, "
+                             f"got {call.argmax[bad]} at index {bad}")
     finally:
         release(&a)
 
@@ -74,15 +93,15 @@ def maxpool2d_backward(dx, dy, argmax):
 def avgpool2d(y, x, Py_ssize_t p):
     """Write the means of the windows of ``x`` (n, c, h, w) to ``y`` (n, c, h//p, w//p)."""
     cdef Arrays a
-    cdef Py_ssize_t n, c, h, w
+    cdef pool_call call
     a.count = 0
     try:
-        x_ = real(&a, x, "x", 4)
-        n, c, h, w = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2), axis(&a, 0, 3)
-        check_window(h, w, p)
-        y_ = real(&a, y, "y", 4, True, n, c, h // p, w // p)
+        call.x = real(&a, x, "x", 4)
+        describe(&a, &call, AVGPOOL)
+        set_window(&call, p)
+        call.y = real(&a, y, "y", 4, True, axis(&a, 0, 0), axis(&a, 0, 1), call.oh, call.ow)
         with nogil:
-            call_avgpool2d(a.dtype, y_, x_, n * c, h, w, p)
+            pool_run(&call)
     finally:
         release(&a)
 
@@ -90,14 +109,14 @@ def avgpool2d(y, x, Py_ssize_t p):
 def avgpool2d_backward(dx, dy, Py_ssize_t p):
     """Spread ``dy`` (n, c, h//p, w//p) evenly over the windows of ``dx`` (n, c, h, w), zero elsewhere."""
     cdef Arrays a
-    cdef Py_ssize_t n, c, h, w
+    cdef pool_call call
     a.count = 0
     try:
-        dx_ = real(&a, dx, "dx", 4, True)
-        n, c, h, w = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2), axis(&a, 0, 3)
-        check_window(h, w, p)
-        dy_ = real(&a, dy, "dy", 4, False, n, c, h // p, w // p)
+        call.dx = real(&a, dx, "dx", 4, True)
+        describe(&a, &call, AVGPOOL_BACKWARD)
+        set_window(&call, p)
+        call.dy = real(&a, dy, "dy", 4, False, axis(&a, 0, 0), axis(&a, 0, 1), call.oh, call.ow)
         with nogil:
-            call_avgpool2d_backward(a.dtype, dx_, dy_, n * c, h, w, p)
+            pool_run(&call)
     finally:
         release(&a)

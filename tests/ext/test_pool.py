@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from enilnets._ext import pool
+from enilnets.ops.threads import num_threads
 from tests.ext.spoil import unaligned
 
 SHAPE, POOLED = (2, 3, 5, 6), (2, 3, 2, 3)
@@ -172,3 +173,29 @@ def test_references_are_returned_after_errors(kernel, dtype):
         with pytest.raises(ValueError):
             getattr(pool, kernel)(*[given[name] for name in TAKES[kernel]])
     assert {name: sys.getrefcount(a) for name, a in given.items() if name != "p"} == before
+
+
+@pytest.mark.parametrize("shape, p", [((31, 17, 20, 27), 2), ((3, 7, 101, 91), 3), ((2, 3, 190, 190), 5)])
+def test_bits_depend_on_no_number_of_threads(shape, p, isa, dtype, rng):
+    n, c, h, w = shape
+    x, dy = rng.normal(size=shape).astype(dtype), rng.normal(size=(n, c, h // p, w // p)).astype(dtype)
+    seen = set()
+    for threads in (1, 2, 3, 4, 8):
+        (y, mean), (dx, spread) = np.full((2, *dy.shape), 9, dtype), np.full((2, *shape), 9, dtype)
+        argmax = np.full(dy.shape, -1, np.int32)
+        with num_threads(threads):
+            pool.maxpool2d(y, argmax, x, p)
+            pool.maxpool2d_backward(dx, dy, argmax)
+            pool.avgpool2d(mean, x, p)
+            pool.avgpool2d_backward(spread, dy, p)
+        seen.add(tuple(a.tobytes() for a in (y, argmax, dx, mean, spread)))
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_the_first_bad_place_is_named_whatever_the_threads(threads, dtype):
+    dx, dy = np.zeros((40, 10, 32, 32), dtype), np.zeros((40, 10, 16, 16), dtype)
+    argmax = np.zeros(dy.shape, np.int32)
+    argmax.flat[[50_000, 50_001, 90_000]] = 1024, -1, 5000
+    with num_threads(threads), pytest.raises(ValueError, match="got 1024 at index 50000"):
+        pool.maxpool2d_backward(dx, dy, argmax)
