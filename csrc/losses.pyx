@@ -4,57 +4,41 @@ Every function returns the sum of the losses of ``o`` against ``t``; ``each`` an
 """
 from arrays cimport Arrays, axis, optional, real, release
 
-cdef extern from *:
-    """
-    #include "kernels/losses.h"
-    enum { MSE, BINARY_CROSS_ENTROPY, BINARY_CROSS_ENTROPY_AT_SIGMOID, BCE_LOGITS, CROSS_ENTROPY };
-
-    static double run_elements(int loss, int dtype, void *each, void *grad, const void *o, const void *t,
-                               double scale, ptrdiff_t n)
-    {
-        switch (loss) {
-        case MSE: return mse(dtype, each, grad, o, t, scale, n);
-        case BINARY_CROSS_ENTROPY: return binary_cross_entropy(dtype, each, grad, o, t, scale, n);
-        case BINARY_CROSS_ENTROPY_AT_SIGMOID: return binary_cross_entropy_at_sigmoid(dtype, each, grad, o, t, scale, n);
-        case BCE_LOGITS: return bce_logits(dtype, each, grad, o, t, scale, n);
-        default: return cross_entropy(dtype, each, grad, o, t, scale, n);
-        }
-    }
-
-    enum { CROSS_ENTROPY_AT_SOFTMAX, SOFTMAX_CROSS_ENTROPY };
-
-    static double run_rows(int loss, int dtype, void *each, void *grad, const void *o, const void *t,
-                           double scale, ptrdiff_t rows, ptrdiff_t classes)
-    {
-        return loss == CROSS_ENTROPY_AT_SOFTMAX
-            ? cross_entropy_at_softmax(dtype, each, grad, o, t, scale, rows, classes)
-            : softmax_cross_entropy(dtype, each, grad, o, t, scale, rows, classes);
-    }
-    """
+cdef extern from "parallel/losses.h" nogil:
     int MSE, BINARY_CROSS_ENTROPY, BINARY_CROSS_ENTROPY_AT_SIGMOID, BCE_LOGITS, CROSS_ENTROPY
     int CROSS_ENTROPY_AT_SOFTMAX, SOFTMAX_CROSS_ENTROPY
-    double run_elements(int loss, int dtype, void *each, void *grad, void *o, void *t, double scale,
-                        Py_ssize_t n) nogil
-    double run_rows(int loss, int dtype, void *each, void *grad, void *o, void *t, double scale, Py_ssize_t rows,
-                    Py_ssize_t classes) nogil
+    ctypedef struct loss_call:
+        int loss, dtype
+        void *each
+        void *grad
+        void *o
+        void *t
+        double scale
+        Py_ssize_t rows, width
+    double loss_run(loss_call *call)
 
 include "runtime/module.pxi"
+
+
+cdef double run(Arrays *a, loss_call *call) noexcept:
+    call.dtype = a.dtype
+    with nogil:
+        return loss_run(call)
 
 
 cdef double by_element(int loss, object o, object t, object each, object grad, double scale) except? -1:
     """Run a loss of single elements on vectors of one length; ``each`` and ``grad`` may be None."""
     cdef Arrays a
-    cdef double total
+    cdef loss_call call
     a.count = 0
+    call.loss, call.scale, call.width = loss, scale, 1
     try:
-        o_ = real(&a, o, "o", 1)
-        n = axis(&a, 0, 0)
-        t_ = real(&a, t, "t", 1, False, n)
-        each_ = optional(&a, each, "each", 1, True, n)
-        grad_ = optional(&a, grad, "grad", 1, True, n)
-        with nogil:
-            total = run_elements(loss, a.dtype, each_, grad_, o_, t_, scale, n)
-        return total
+        call.o = real(&a, o, "o", 1)
+        call.rows = axis(&a, 0, 0)
+        call.t = real(&a, t, "t", 1, False, call.rows)
+        call.each = optional(&a, each, "each", 1, True, call.rows)
+        call.grad = optional(&a, grad, "grad", 1, True, call.rows)
+        return run(&a, &call)
     finally:
         release(&a)
 
@@ -62,17 +46,16 @@ cdef double by_element(int loss, object o, object t, object each, object grad, d
 cdef double by_row(int loss, object o, object t, object each, object grad, double scale, int each_ndim) except? -1:
     """Run a loss of whole rows (rows, classes); ``each`` has one entry per row if ``each_ndim`` is 1."""
     cdef Arrays a
-    cdef double total
+    cdef loss_call call
     a.count = 0
+    call.loss, call.scale = loss, scale
     try:
-        o_ = real(&a, o, "o", 2)
-        rows, classes = axis(&a, 0, 0), axis(&a, 0, 1)
-        t_ = real(&a, t, "t", 2, False, rows, classes)
-        each_ = optional(&a, each, "each", each_ndim, True, rows, classes)
-        grad_ = optional(&a, grad, "grad", 2, True, rows, classes)
-        with nogil:
-            total = run_rows(loss, a.dtype, each_, grad_, o_, t_, scale, rows, classes)
-        return total
+        call.o = real(&a, o, "o", 2)
+        call.rows, call.width = axis(&a, 0, 0), axis(&a, 0, 1)
+        call.t = real(&a, t, "t", 2, False, call.rows, call.width)
+        call.each = optional(&a, each, "each", each_ndim, True, call.rows, call.width)
+        call.grad = optional(&a, grad, "grad", 2, True, call.rows, call.width)
+        return run(&a, &call)
     finally:
         release(&a)
 

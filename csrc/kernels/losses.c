@@ -42,15 +42,18 @@ static double EN_NAME(mse)(REAL *restrict each, REAL *restrict grad, const REAL 
 {
     const REAL step = (REAL)(2 * scale);
     double partial[DOUBLE_SUMS] = {0};
+    for (ptrdiff_t start = 0; start < n; start += EN_LOSS_BLOCK, o += EN_LOSS_BLOCK, t += EN_LOSS_BLOCK) {
+        const ptrdiff_t count = n - start < EN_LOSS_BLOCK ? n - start : EN_LOSS_BLOCK;
 #define SQUARE(i) (double)(o[i] - t[i]) * (double)(o[i] - t[i])
-    ADD_TERMS(partial, SQUARE, n);
+        ADD_TERMS(partial, SQUARE, count);
 #undef SQUARE
-    if (each)
-        for (ptrdiff_t i = 0; i < n; ++i)
-            each[i] = (o[i] - t[i]) * (o[i] - t[i]);
-    if (grad)
-        for (ptrdiff_t i = 0; i < n; ++i)
-            grad[i] = step * (o[i] - t[i]);
+        if (each)
+            for (ptrdiff_t i = 0; i < count; ++i)
+                each[start + i] = (o[i] - t[i]) * (o[i] - t[i]);
+        if (grad)
+            for (ptrdiff_t i = 0; i < count; ++i)
+                grad[start + i] = step * (o[i] - t[i]);
+    }
     return EN_NAME(total_of)(partial);
 }
 

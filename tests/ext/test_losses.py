@@ -5,6 +5,7 @@ import pytest
 
 from enilnets._ext import losses
 from enilnets.ops import isa as instruction_sets
+from enilnets.ops.threads import num_threads
 
 ELEMENTWISE = ["mse", "binary_cross_entropy", "binary_cross_entropy_at_sigmoid", "bce_logits", "cross_entropy"]
 BY_ROW = ["cross_entropy_at_softmax", "softmax_cross_entropy"]
@@ -138,3 +139,22 @@ def test_references_are_returned_after_errors(name, dtype):
         with pytest.raises(ValueError):
             run(name, o, t, grad=bad)
     assert (sys.getrefcount(o), sys.getrefcount(t), sys.getrefcount(bad)) == before
+
+
+@pytest.mark.parametrize("shape", [(8001, 10), (60_001, 1), (33, 1000), (5, 20_001)])
+def test_bits_depend_on_no_number_of_threads(shape, isa, dtype, rng):
+    o, t = rng.uniform(0.1, 0.9, size=(2, *shape)).astype(dtype)
+    seen = set()
+    for threads in (1, 2, 3, 4, 8):
+        results = []
+        for name in losses.kernels():
+            by_rows = name in ("cross_entropy_at_softmax", "softmax_cross_entropy")
+            each = np.full(shape[0] if name == "softmax_cross_entropy" else shape, 9, dtype)
+            arrays = [o, t, each, np.full(shape, 9, dtype)]
+            with num_threads(threads):
+                total = getattr(losses, name)(*(arrays if by_rows else [a.reshape(-1) for a in arrays]), 0.3)
+                assert total == getattr(losses, name)(*((o, t) if by_rows else (o.reshape(-1), t.reshape(-1))))
+            np.testing.assert_allclose(total, each.sum(dtype=np.float64), rtol=1e-4)
+            results += [total, *(a.tobytes() for a in arrays[2:])]
+        seen.add(tuple(results))
+    assert len(seen) == 1
