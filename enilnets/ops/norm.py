@@ -39,7 +39,7 @@ class BatchNormSaved(NamedTuple):
     activation: str = "linear"
     """Name of the activation that was applied to the normalised x."""
     activated: np.ndarray | None = None
-    """What the activation's derivative is made from: the output or z, which must not change before the backward pass."""
+    """What the activation's derivative is made from, y or z; it must not change before the backward pass."""
     z: np.ndarray | None = None
     """The normalised x before the activation, if it was kept."""
 

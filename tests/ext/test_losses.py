@@ -153,7 +153,6 @@ def test_bits_depend_on_no_number_of_threads(shape, isa, dtype, rng):
             arrays = [o, t, each, np.full(shape, 9, dtype)]
             with num_threads(threads):
                 total = getattr(losses, name)(*(arrays if by_rows else [a.reshape(-1) for a in arrays]), 0.3)
-                assert total == getattr(losses, name)(*((o, t) if by_rows else (o.reshape(-1), t.reshape(-1))))
             np.testing.assert_allclose(total, each.sum(dtype=np.float64), rtol=1e-4)
             results += [total, *(a.tobytes() for a in arrays[2:])]
         seen.add(tuple(results))

@@ -142,7 +142,7 @@ ACTIVATIONS = ("relu", "tanh", "gelu")
 
 
 def fused_forward(kernel, shape, before, after, dtype):
-    """``kernel(y, *before, x, ...)`` with activations has the bits of the two passes, and keeps z where it is told to."""
+    """``kernel(y, *before, x, ...)`` with activations has the bits of two passes, and keeps z where it is told to."""
     plain, y, z, want = np.full((4, *shape), 9, dtype)
     kernel(plain, *before, *after)
     for name in ACTIVATIONS:
