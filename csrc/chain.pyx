@@ -26,7 +26,9 @@ cdef extern from *:
     #define CHAIN_NAME(name, saves) #name,
         CHAIN_ACTIVATIONS(CHAIN_NAME)
     };
+    static void use_own_activations(void) { en_the_activations = &activation_functions; }
     """
+    void use_own_activations()
     const char *activation_names[]
     int CHAIN_ACTIVATION_COUNT, CHAIN_DENSE, CHAIN_ACTIVATION, CHAIN_BATCHNORM, CHAIN_IDENTITY, CHAIN_linear
     int EN_F32, EN_F64
@@ -66,7 +68,6 @@ cdef extern from *:
     int chain_infer(const chain_pass *state, const void *x, void *y, char *scratch, size_t half) nogil
     int chain_backward(chain_pass *state, const void *dy, int at_pre_activation, int params, int lowest, void *dx,
                        const char *added) nogil
-    bint chain_uses_batch(const chain_node *node, int training, Py_ssize_t rows) nogil
     Py_ssize_t first_non_finite(int dtype, const void *x, Py_ssize_t n) nogil
     void en_borrow_gemm(void *tables)
     void en_borrow_norm(void *tables)
@@ -87,6 +88,7 @@ en_borrow_gemm(tables_of(_gemm))
 en_borrow_norm(tables_of(_norm))
 en_borrow_optim(tables_of(_optim))
 en_borrow_pointwise(tables_of(_pointwise))
+use_own_activations()
 
 cdef enum:
     SMALL = 16384  # bytes of scratch that inference takes from the stack
@@ -178,8 +180,8 @@ cdef class Program:
                     gamma, beta, mean, var = arrays
                     node.weights = real(&a, gamma, "gamma", 1, False, node.n_out)
                     node.bias = real(&a, beta, "beta", 1, False, node.n_out)
-                    node.mean = real(&a, mean, "mean", 1, False, node.n_out)
-                    node.var = real(&a, var, "var", 1, False, node.n_out)
+                    node.mean = real(&a, mean, "mean", 1, bool(batch), node.n_out)
+                    node.var = real(&a, var, "var", 1, bool(batch), node.n_out)
                     self.flat_only = True
                 elif arrays:
                     raise ValueError(f"nodes: {kind} has no arrays")
@@ -302,9 +304,6 @@ cdef class Program:
                 failed = chain_forward(&made.state, x_, y_)
             if failed:
                 raise MemoryError("no workspace")
-            for i in range(self.count):
-                if self.nodes[i].kind == CHAIN_BATCHNORM and made.state.place[i].inv_std != NULL:
-                    made.learn_statistics(i)
             return made
         finally:
             release(&a)
@@ -351,16 +350,6 @@ cdef class Pass:
             if array is not None and <size_t>array.ctypes.data == <size_t>start and array.shape == shape:
                 return array
         return None
-
-    cdef int learn_statistics(self, int i) except -1:
-        arrays = self.program.held[i][0]
-        cdef double momentum = self.program.nodes[i].momentum
-        cdef tuple shape = (self.program.nodes[i].n_out,)
-        for running, batch in ((arrays[2], self.view(self.state.place[i].mean, shape)),
-                               (arrays[3], self.view(self.state.place[i].var, shape))):
-            running *= 1 - momentum
-            running += momentum * batch
-        return 0
 
     def kept(self, Py_ssize_t i):
         """What node ``i`` keeps: x, z, y, delta, mean, var, inv_std, gamma, or None; the activation and eps it ran with."""

@@ -6,10 +6,10 @@
 #ifndef EN_CHAIN_H
 #define EN_CHAIN_H
 #include <string.h>
-#include "kernels/norm.h"
 #include "kernels/optim.h"
-#include "kernels/pointwise.h"
 #include "parallel/gemm.h"
+#include "parallel/norm.h"
+#include "parallel/pointwise.h"
 #include "runtime/memory.h"
 
 static const en_memory *en_the_memory;
@@ -72,34 +72,50 @@ static inline int chain_saves(int activation)
 #undef CHAIN_SAVES
 }
 
-/* y may be x itself. */
-static inline void chain_activate(int activation, int dtype, void *y, const void *x, ptrdiff_t rows, ptrdiff_t cols)
+/* The activation's kernel on the way forward or back, by its number in pointwise.h. */
+static inline int chain_kernel(int activation, int backward)
 {
-#define CHAIN_FORWARD(name, saves) case CHAIN_##name: EN_CALL(pointwise, name##_forward, dtype, y, x, rows * cols); break;
+#define CHAIN_KERNEL(name, saves) \
+    case CHAIN_##name: return backward ? (int)NUMBER_OF_##name##_backward : (int)NUMBER_OF_##name##_forward;
     switch (activation) {
-    CHAIN_ACTIVATIONS(CHAIN_FORWARD)
-    case CHAIN_softmax: softmax(dtype, y, x, rows, cols); break;
-    default:
-        if (y != x)
-            memcpy(y, x, (size_t)(rows * cols * chain_itemsize(dtype)));
+    CHAIN_ACTIVATIONS(CHAIN_KERNEL)
+    default: return -1;
     }
-#undef CHAIN_FORWARD
+#undef CHAIN_KERNEL
 }
 
-/* dx may be dy itself. */
-static inline void chain_activate_backward(int activation, int dtype, void *dx, const void *dy, const void *saved,
-                                           ptrdiff_t rows, ptrdiff_t cols)
+/* y = f(x), which may be x itself. */
+static inline void chain_activate(int activation, int dtype, void *y, const void *x, ptrdiff_t rows, ptrdiff_t cols)
 {
-#define CHAIN_BACKWARD(name, saves) \
-    case CHAIN_##name: EN_CALL(pointwise, name##_backward, dtype, dx, dy, saved, rows * cols); break;
-    switch (activation) {
-    CHAIN_ACTIVATIONS(CHAIN_BACKWARD)
-    case CHAIN_softmax: softmax_backward(dtype, dx, dy, saved, rows, cols); break;
-    default:
-        if (dx != dy)
-            memcpy(dx, dy, (size_t)(rows * cols * chain_itemsize(dtype)));
-    }
-#undef CHAIN_BACKWARD
+    pointwise_call call = {.dtype = dtype, .y = y, .x = x, .rows = rows, .cols = cols, .n = rows * cols};
+    call.kernel = chain_kernel(activation, 0);
+    if (call.kernel >= 0)
+        pointwise_forward(&call);
+    else if (activation == CHAIN_softmax && cols > 0)
+        pointwise_softmax(&call);
+    else if (y != x)
+        memcpy(y, x, (size_t)(rows * cols * chain_itemsize(dtype)));
+}
+
+/* dx = dy f'(saved); with `sums` also the sums of its columns. dx may be dy itself. */
+static inline void chain_activate_backward(int activation, int dtype, void *dx, void *sums, const void *dy,
+                                           const void *saved, ptrdiff_t rows, ptrdiff_t cols)
+{
+    pointwise_call call = {.dtype = dtype, .y = dx, .sums = sums, .x = dy, .saved = saved, .rows = rows, .cols = cols,
+                           .n = rows * cols};
+    call.kernel = chain_kernel(activation, 1);
+    if (cols == 0)
+        return;
+    if (call.kernel < 0) {
+        if (activation == CHAIN_softmax)
+            pointwise_softmax(&call);
+        else
+            call.y = (void *)dy;
+        call.x = call.y, call.saved = NULL;
+    } else if (!sums)
+        pointwise_backward(&call);
+    if (sums)
+        pointwise_sums(&call);
 }
 
 /* A matrix for chain_product: element (i, j) at start[i * row + j * column]. */
@@ -181,6 +197,26 @@ static inline size_t chain_layout(chain_pass *pass, char *memory)
     return used;
 }
 
+/* The normalisation at `place`, with the statistics of its rows, which the running ones then learn from, or with those. */
+static inline void chain_normalise(const chain_node *node, int dtype, chain_place *place, int batch, ptrdiff_t rows)
+{
+    const size_t bytes = (size_t)(node->n_out * chain_itemsize(dtype));
+    norm_call call = {.kernel = batch ? BATCHNORM : BATCHNORM_INFERENCE, .dtype = dtype, .activation = NO_ACTIVATION,
+                      .y = place->y, .mean = place->mean, .var = place->var, .inv_std = place->inv_std, .x = place->x,
+                      .gamma = node->weights, .beta = node->bias, .eps = node->eps, .n = rows, .c = node->n_out, .s = 1};
+    memcpy(place->gamma, node->weights, bytes);
+    if (!batch) {
+        place->inv_std = NULL;
+        memcpy(place->mean, node->mean, bytes);
+        memcpy(place->var, node->var, bytes);
+    }
+    norm_run(&call);
+    if (batch) {
+        blend(dtype, node->mean, place->mean, node->momentum, node->n_out);
+        blend(dtype, node->var, place->var, node->momentum, node->n_out);
+    }
+}
+
 /* Runs the pass from x to y, the last node's output; -1 if there is no memory. */
 static inline int chain_forward(chain_pass *pass, const void *x, void *y)
 {
@@ -189,7 +225,6 @@ static inline int chain_forward(chain_pass *pass, const void *x, void *y)
     for (int i = 0; i < pass->count; ++i) {
         const chain_node *node = pass->node + i;
         chain_place *place = pass->place + i;
-        const size_t bytes = (size_t)(node->n_out * chain_itemsize(dtype));
         place->x = x;
         if (i == pass->count - 1)
             place->y = y;
@@ -207,21 +242,11 @@ static inline int chain_forward(chain_pass *pass, const void *x, void *y)
             chain_activate(node->activation, dtype, place->y, x, rows, node->n_out);
             break;
         case CHAIN_BATCHNORM:
-            memcpy(place->gamma, node->weights, bytes);
-            if (chain_uses_batch(node, pass->training, rows)) {
-                batchnorm(dtype, place->y, place->mean, place->var, place->inv_std, x, node->weights, node->bias, node->eps,
-                          rows, node->n_out, 1);
-            } else {
-                place->inv_std = NULL;
-                memcpy(place->mean, node->mean, bytes);
-                memcpy(place->var, node->var, bytes);
-                batchnorm_inference(dtype, place->y, x, node->mean, node->var, node->weights, node->bias, node->eps, rows,
-                                    node->n_out, 1);
-            }
+            chain_normalise(node, dtype, place, chain_uses_batch(node, pass->training, rows), rows);
             break;
         default:
             if (i == pass->count - 1)
-                memcpy(y, x, (size_t)rows * bytes);
+                memcpy(y, x, (size_t)(rows * node->n_out * chain_itemsize(dtype)));
             else
                 place->y = (void *)x;
         }
@@ -244,8 +269,9 @@ static inline int chain_infer(const chain_pass *pass, const void *x, void *y, ch
                 chain_activate(node->activation, pass->dtype, to, to, pass->rows, node->n_out);
             break;
         case CHAIN_BATCHNORM:
-            batchnorm_inference(pass->dtype, to, x, node->mean, node->var, node->weights, node->bias, node->eps, pass->rows,
-                                node->n_out, 1);
+            norm_run(&(norm_call){.kernel = BATCHNORM_INFERENCE, .dtype = pass->dtype, .activation = NO_ACTIVATION,
+                                  .y = to, .mean = node->mean, .var = node->var, .x = x, .gamma = node->weights,
+                                  .beta = node->bias, .eps = node->eps, .n = pass->rows, .c = node->n_out, .s = 1});
             break;
         default:
             chain_activate(node->activation, pass->dtype, to, x, pass->rows, node->n_out);
@@ -255,35 +281,42 @@ static inline int chain_infer(const chain_pass *pass, const void *x, void *y, ch
     return 0;
 }
 
-/* Gradients of one node from its delta. `added[k]`: gradient k is to be added to what is there. The bias gradient, and
- * both of a normalisation, are left in place->extra for that. dx may be NULL. */
-static inline int chain_node_backward(const chain_pass *pass, int i, void *dx, int params, const char *added)
+/* Where a node's gradient number k goes: `added[k]` says that it is to be added to what is there, which is left to the
+ * caller but for weights. NULL where it is not wanted. */
+static inline void *chain_gradient(const chain_node *node, const chain_place *place, int k, int params, const char *added)
+{
+    void *wanted = params && node->trains ? (k ? node->d_bias : node->d_weights) : NULL;
+    return wanted && added[k] ? place->extra[k] : wanted;
+}
+
+/* Gradients of the weights and of the input, which dx may be NULL for, from a dense node's delta. */
+static inline int chain_dense_backward(const chain_pass *pass, int i, void *dx, int params, const char *added)
 {
     const chain_node *node = pass->node + i;
     const chain_place *place = pass->place + i;
     const ptrdiff_t rows = pass->rows, n_in = node->n_in, n_out = node->n_out;
-    const int dtype = pass->dtype, trains = params && node->trains;
-    if (node->kind == CHAIN_DENSE) {
-        const chain_matrix dz = {place->delta, n_out, 1}, dz_transposed = {place->delta, 1, n_out};
-        if (dx && chain_product(dtype, dx, dz, (chain_matrix){node->weights, n_in, 1}, rows, n_out, n_in, NULL, 0, 0) < 0)
-            return -1;
-        if (trains
-            && chain_product(dtype, node->d_weights, dz_transposed, (chain_matrix){place->x, n_in, 1}, n_out, rows, n_in,
-                             NULL, added[0], 0) < 0)
-            return -1;
-        if (trains && node->d_bias)
-            column_sums(dtype, added[1] ? place->extra[1] : node->d_bias, place->delta, rows, n_out);
-    } else if (node->kind == CHAIN_BATCHNORM) {
-        void *d_gamma = trains && !added[0] ? node->d_weights : place->extra[0];
-        void *d_beta = trains && !added[1] ? node->d_bias : place->extra[1];
-        if (place->inv_std)
-            batchnorm_backward(dtype, dx, d_gamma, d_beta, place->delta, place->x, place->mean, place->inv_std, place->gamma,
-                               rows, n_out, 1);
-        else
-            batchnorm_inference_backward(dtype, dx, d_gamma, d_beta, place->delta, place->x, place->mean, place->var,
-                                         place->gamma, node->eps, rows, n_out, 1);
-    }
-    return 0;
+    const chain_matrix dz = {place->delta, n_out, 1}, dz_transposed = {place->delta, 1, n_out};
+    if (dx
+        && chain_product(pass->dtype, dx, dz, (chain_matrix){node->weights, n_in, 1}, rows, n_out, n_in, NULL, 0, 0) < 0)
+        return -1;
+    if (!params || !node->trains)
+        return 0;
+    return chain_product(pass->dtype, node->d_weights, dz_transposed, (chain_matrix){place->x, n_in, 1}, n_out, rows, n_in,
+                         NULL, added[0], 0);
+}
+
+/* Gradients of a normalisation; dx may be NULL. */
+static inline void chain_normalise_backward(const chain_pass *pass, int i, void *dx, int params, const char *added)
+{
+    const chain_node *node = pass->node + i;
+    const chain_place *place = pass->place + i;
+    void *d_gamma = chain_gradient(node, place, 0, params, added), *d_beta = chain_gradient(node, place, 1, params, added);
+    norm_run(&(norm_call){.kernel = place->inv_std ? BATCHNORM_BACKWARD : BATCHNORM_INFERENCE_BACKWARD,
+                          .dtype = pass->dtype, .activation = NO_ACTIVATION, .dx = dx,
+                          .dgamma = d_gamma ? d_gamma : place->extra[0], .dbeta = d_beta ? d_beta : place->extra[1],
+                          .dy = place->delta, .x = place->x, .mean = place->mean, .var = place->var,
+                          .inv_std = place->inv_std, .gamma = place->gamma, .eps = node->eps, .n = pass->rows,
+                          .c = node->n_out, .s = 1});
 }
 
 /* Runs the pass back from dy, the gradient of its output (of the last pre-activation if `at_pre_activation`), down to
@@ -297,22 +330,23 @@ static inline int chain_backward(chain_pass *pass, const void *dy, int at_pre_ac
         const chain_node *node = pass->node + i;
         chain_place *place = pass->place + i;
         const int shaped = node->activation != CHAIN_linear && !(at_pre_activation && i == last);
-        place->delta = dy;
-        if (shaped) {
-            chain_activate_backward(node->activation, dtype, place->room, dy,
+        void *d_bias = node->kind == CHAIN_DENSE ? chain_gradient(node, place, 1, params, added + 2 * i) : NULL;
+        place->delta = shaped ? place->room : dy;
+        if (shaped || d_bias)
+            chain_activate_backward(shaped ? node->activation : CHAIN_linear, dtype, place->room, d_bias, dy,
                                     chain_saves(node->activation) == CHAIN_OUTPUT ? place->y
                                     : node->kind == CHAIN_DENSE                   ? place->z
                                                                                   : place->x,
                                     rows, node->n_out);
-            place->delta = place->room;
-        }
         const void *next = i > lowest ? pass->place[i - 1].room : dx;
         if (node->kind == CHAIN_IDENTITY || node->kind == CHAIN_ACTIVATION) {
             if (i > lowest)
                 next = place->delta;
             else if (dx)
                 memcpy(dx, place->delta, (size_t)(rows * node->n_out * chain_itemsize(dtype)));
-        } else if (chain_node_backward(pass, i, (void *)next, params, added + 2 * i) < 0)
+        } else if (node->kind == CHAIN_BATCHNORM)
+            chain_normalise_backward(pass, i, (void *)next, params, added + 2 * i);
+        else if (chain_dense_backward(pass, i, (void *)next, params, added + 2 * i) < 0)
             return -1;
         dy = next;
     }
