@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from pathlib import Path
 
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.limits import import_times, installed_sizes, wheel_size
+from benchmarks.machine import described, machine
 from benchmarks.measure import measure
-from benchmarks.table import report
+from benchmarks.report import notes, tables
+from benchmarks.table import check_document, command_line, markdown_block, write_block
 from benchmarks.workloads import WORKLOADS
 
 
@@ -21,6 +21,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.0, help="measured time per workload and contestant")
     parser.add_argument("--threads", default="1,2", help="numbers of threads, each in a process of its own")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write everything measured to this file")
+    parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the tables into this document")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out: it needs g++ and minutes")
     parser.add_argument("--skip", default="", help=f"leave contestants out: a list of {', '.join(CONTESTANTS)}")
     return parser.parse_args()
@@ -28,10 +29,12 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
+    if options.markdown:
+        check_document(options.markdown, "benchmarks")
     workloads = [workload for workload in WORKLOADS if options.only in workload.name]
     skipped = {*options.skip.split(","), *(["compile"] if options.no_compile else [])}
     run = {
-        "machine": {"platform": platform.platform(), "python": platform.python_version(), "processors": os.cpu_count()},
+        "machine": machine(),
         "threads": {n: measure(int(n), workloads, options.seconds, skipped) for n in options.threads.split(",")},
         "import_seconds": import_times(),
         "installed_mb": installed_sizes(),
@@ -39,7 +42,10 @@ def main() -> None:
     }
     if options.json:
         options.json.write_text(json.dumps(run, indent=1))
-    print(report(run))
+    print("\n\n".join([described(run["machine"]), *(table.text() for table in tables(run)), "\n".join(notes(run))]))
+    if options.markdown:
+        block = markdown_block(command_line("benchmarks"), described(run["machine"]), tables(run), notes(run))
+        write_block(options.markdown, "benchmarks", block)
 
 
 if __name__ == "__main__":

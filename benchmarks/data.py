@@ -7,7 +7,7 @@ from math import prod, sqrt
 
 import numpy as np
 
-from benchmarks.workloads import BatchNorm, Conv, Dense, Layer, Shape, Workload
+from benchmarks.workloads import BatchNorm, Conv, Dense, Layer, Product, Shape, Workload
 
 __all__ = ["LABEL_SETS", "LEARNING_RATE", "Data", "make_data"]
 
@@ -32,7 +32,8 @@ class Data:
     parameters, decoder : list of dict
         One entry per layer: "weights" (out, in[, 3, 3]) and "bias", "gamma" and "beta", or nothing.
     arrays, gradients : list of ndarray
-        For kind "adam".
+        For kind "adam". For kind "matmul" the arrays are the left side (m, k) and the right side, (k, n) or, if it is
+        to be transposed, (n, k).
     """
 
     x: np.ndarray
@@ -58,9 +59,14 @@ def make_data(workload: Workload) -> Data:
         labels=rng.integers(0, classes, (LABEL_SETS, workload.batch)),
         parameters=[initial(layer, workload.dtype, rng) for layer in workload.layers],
         decoder=[initial(layer, workload.dtype, rng) for layer in workload.decoder],
-        arrays=drawn(workload.shapes),
+        arrays=drawn(factors(workload.product) if workload.product else workload.shapes),
         gradients=drawn(workload.shapes),
     )
+
+
+def factors(product: Product) -> tuple[Shape, Shape]:
+    m, k, n, transposed = product
+    return (m, k), (n, k) if transposed else (k, n)
 
 
 def initial(layer: Layer, dtype: str, rng: np.random.Generator) -> Arrays:

@@ -1,8 +1,8 @@
 """What the machine can do: arithmetic, memory bandwidth; and what an import costs.
 
-A large ``np.matmul`` stands in for the peak of the fused multiply-add units. On some CPUs OpenBLAS picks kernels of a
-narrower instruction set than there is, so the product is also timed with its AVX-512 kernels, in a process of its own,
-where the CPU has them; the larger figure is the reference.
+Where there is no C compiler, a large ``np.matmul`` stands in for the peak of the multiply-add units. On some CPUs
+OpenBLAS picks kernels of a narrower instruction set than there is, so the product is then also timed with its AVX-512
+kernels, in a process of its own, where the CPU has them; the larger figure is the reference.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from benchmarks.peak import DTYPES, best_rate, peak_rates
 
 __all__ = [
     "OtherWork",
@@ -47,23 +49,12 @@ def environment(threads: int) -> dict[str, str]:
     return {**os.environ, **dict.fromkeys(names, str(threads)), "XLA_FLAGS": xla.strip()}
 
 
-def best_rate(work, amount: float, seconds: float = 0.6) -> float:
-    """Largest ``amount`` per second over repeated calls of ``work``, in units of 1e9."""
-    work()
-    fastest, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        work()
-        fastest = min(fastest, time.perf_counter() - start)
-    return amount / fastest / 1e9
-
-
 def matmul_rates(n: int = 1536) -> dict[str, float]:
     """GFLOP/s of an n x n product by dtype."""
     import numpy as np
 
     rates = {}
-    for dtype in ("float32", "float64"):
+    for dtype in DTYPES:
         a = np.random.default_rng(0).standard_normal((n, n)).astype(dtype)
         out = np.empty_like(a)
         rates[dtype] = best_rate(lambda a=a, out=out: np.matmul(a, a, out=out), 2 * n**3)
@@ -80,18 +71,28 @@ def bandwidth(threads: int, megabytes: int = 256) -> float:
         return best_rate(lambda: list(pool.map(lambda part: np.multiply(part, 1, out=part), parts)), moved)
 
 
-def machine_limits(threads: int) -> dict[str, float]:
-    """GFLOP/s by dtype, with NumPy's own choice of kernels and with AVX-512 ones, and GB/s, at ``threads`` threads."""
-    own = in_child("matmul_rates()", environment(threads))
-    wide = (
-        in_child("matmul_rates()", {**environment(threads), "OPENBLAS_CORETYPE": "SkylakeX"}) if has_avx512() else own
-    )
+def machine_limits(threads: int) -> dict[str, Any]:
+    """GFLOP/s by dtype, by what they were measured, and GB/s, at ``threads`` threads."""
+    others = OtherWork(lambda: sum(os.times()[:4]))  # ours and that of the children that have ended
+    rates, measured_by = peak_rates(threads), "multiply-adds in registers"
+    if rates is None:
+        rates, measured_by = products_at_best(threads), "np.matmul, for want of a C compiler"
     return {
-        **{f"matmul {dtype}": rate for dtype, rate in own.items()},
-        **{f"matmul avx512 {dtype}": rate for dtype, rate in wide.items()},
-        **{f"peak {dtype}": max(own[dtype], wide[dtype]) for dtype in own},
+        "rates": rates,
+        **{f"peak {dtype}": max(rates[dtype].values()) for dtype in DTYPES},
+        "peak measured by": measured_by,
         "bandwidth": in_child(f"bandwidth({threads})", environment(threads)),
+        "other_work": others.share(),
     }
+
+
+def products_at_best(threads: int) -> dict[str, dict[str, float]]:
+    """GFLOP/s of a large product by dtype and by whose choice of kernels, NumPy's own or AVX-512."""
+    rates = {"OpenBLAS": in_child("matmul_rates()", environment(threads))}
+    if has_avx512():
+        variables = {**environment(threads), "OPENBLAS_CORETYPE": "SkylakeX"}
+        rates["OpenBLAS, AVX-512"] = in_child("matmul_rates()", variables)
+    return {dtype: {kernels: rate[dtype] for kernels, rate in rates.items()} for dtype in DTYPES}
 
 
 def has_avx512() -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.data import LEARNING_RATE, Arrays, Data
 from benchmarks.workloads import Activation, AvgPool, BatchNorm, Conv, Dense, Flatten, Layer, MaxPool, Workload
 from enilnets import NeuralNet, losses, optim
+from enilnets.ops.matmul import matmul
 from enilnets.parameters import Arena, Parameter
 
 __all__ = ["BUILDERS"]
@@ -85,4 +86,11 @@ def adam(workload: Workload, data: Data):
     return lambda: optimizer.step(arena, LEARNING_RATE)
 
 
-BUILDERS = {"train": train, "infer": infer, "act": infer, "vae": vae, "adam": adam}
+def product(workload: Workload, data: Data):
+    a, b = data.arrays
+    b = b.T if workload.product.transposed else b
+    out = np.empty((len(a), b.shape[1]), workload.dtype)
+    return lambda: matmul(a, b, out)
+
+
+BUILDERS = {"train": train, "infer": infer, "act": infer, "vae": vae, "adam": adam, "matmul": product}

@@ -1,105 +1,75 @@
-"""The printed report."""
+"""Tables, as aligned text and as markdown, and the places in documents that commands write."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks.contestants import CONTESTANTS, OURS
-from benchmarks.workloads import NOT_YET, WORKLOADS, Workload
-
-__all__ = ["report"]
-
-#: Processors that others may use during a row before the report warns.
-QUIET = 0.1
-
-Found = dict[str, Any]
+__all__ = ["Table", "check_document", "command_line", "markdown_block", "replaced", "write_block"]
 
 
-def report(run: Found) -> str:
-    """The whole report as text."""
-    wheel = f"{run['wheel_mb']:.2f}" if run["wheel_mb"] else "no dist/enilnets-*.whl"
-    return "\n".join(
-        [
-            *(thread_table(int(threads), result) + "\n" for threads, result in run["threads"].items()),
-            f"not expressible yet: {', '.join(NOT_YET)}",
-            "import seconds: " + listed(run["import_seconds"], 3),
-            "installed MB, without dependencies: " + listed(run["installed_mb"], 1),
-            f"wheel MB: {wheel}",
-        ]
-    )
+class Table(NamedTuple):
+    """Rows of cells; the first row is the header, the first column the names of the rows."""
 
+    title: str
+    rows: list[list[str]]
+    remarks: list[str]
 
-def listed(values: dict[str, float], digits: int) -> str:
-    return ", ".join(f"{name} {value:.{digits}f}" for name, value in values.items())
+    def text(self) -> str:
+        """Aligned columns, names to the left and numbers to the right."""
+        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
+        return "\n".join([f"== {self.title}", *(aligned(cells, widths) for cells in self.rows), *self.remarks])
 
-
-def thread_table(threads: int, result: Found) -> str:
-    limits, results = result["limits"], result["results"]
-    lines = [["us per call (spread)", *CONTESTANTS, "ahead", "goal us", "goal x", "limit"]]
-    lines += [row(w, results[w.name], result["notes"], limits) for w in WORKLOADS if w.name in results]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    title = (
-        f"== {threads} thread{'s' * (threads > 1)} == matmul float32 {limits['peak float32']:.0f} GFLOP/s "
-        f"(NumPy's own choice of kernels {limits['matmul float32']:.0f}), float64 {limits['peak float64']:.0f}; "
-        f"memory {limits['bandwidth']:.0f} GB/s"
-    )
-    return "\n".join([title, *(aligned(cells, widths) for cells in lines), *remarks(result)])
+    def markdown(self) -> str:
+        """A heading, the table and the remarks as a list."""
+        header, *rows = ([cell.replace("|", "\\|") for cell in row] for row in self.rows)
+        rule = ["---", *("---:" for _ in header[1:])]
+        lines = ["| " + " | ".join(cells) + " |" for cells in (header, rule, *rows)]
+        remarks = [f"- {remark}" for remark in self.remarks]
+        return "\n".join([f"### {self.title}", "", *lines, *(["", *remarks] if remarks else [])])
 
 
 def aligned(cells: list[str], widths: list[int]) -> str:
     first, *rest = (
         f"{cell:{'>' if i else '<'}{width}}" for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
     )
-    return "  ".join([first, *rest])
+    return "  ".join([first, *rest]).rstrip()
 
 
-def row(workload: Workload, found: Found, absent: dict[str, str], limits: dict[str, float]) -> list[str]:
-    medians = {name: timing["median"] for name, timing in found["times"].items()}
-    ours = medians.pop(OURS, None)
-    # Who does other work is no yardstick.
-    peers = [median for name, median in medians.items() if name not in found["disagree"]]
-    return [
-        workload.name,
-        *("-" if name in absent else cell(name, found) for name in CONTESTANTS),
-        f"{min(peers) / ours:.2f}x" if peers and ours else "",
-        f"{workload.goal:g}",
-        f"{workload.goal_ratio:g}x",
-        share(workload, ours, found["calls"], limits) if ours else "",
-    ]
+def command_line(module: str) -> str:
+    """The command that this process was started with."""
+    return shlex.join(["python", "-m", module, *sys.argv[1:]])
 
 
-def cell(name: str, found: Found) -> str:
-    if name in found["failed"]:
-        return "failed"
-    if name not in found["times"]:
-        return ""
-    median, low, high = (found["times"][name][key] for key in ("median", "low", "high"))
-    mark = "*" * (name in found["disagree"]) + "!" * (name in found["not_falling"])
-    return f"{median:.{1 if median < 100 else 0}f}{mark} ({(high - low) / median:3.0%})"
+def markdown_block(command: str, machine: str, tables: Iterable[Table], notes: Iterable[str] = ()) -> str:
+    """Everything that one command writes into a document."""
+    listed = "\n".join(f"- {note}" for note in notes)
+    return "\n\n".join(filter(None, [f"`{command}`", machine, *(table.markdown() for table in tables), listed]))
 
 
-def share(workload: Workload, microseconds: float, calls: int, limits: dict[str, float]) -> str:
-    """How near we are to what limits this row."""
-    if workload.bound == "gemm":
-        rate = workload.flops / microseconds / 1e3
-        return f"{rate:.0f} GFLOP/s, {rate / limits[f'peak {workload.dtype}']:.0%}"
-    if workload.bound == "memory":
-        rate = workload.bytes / microseconds / 1e3
-        return f"{rate:.0f} GB/s, {rate / limits['bandwidth']:.0%}"
-    return f"{calls} calls"
+def replaced(document: str, name: str, content: str) -> str:
+    """``document`` with ``content`` between the two comments that mark the block ``name``."""
+    begin, end = markers(name)
+    return f"{document[: document.index(begin)]}{begin}\n\n{content}\n\n{document[document.index(end) :]}"
 
 
-def remarks(result: Found) -> list[str]:
-    """What has to be known to read the table."""
-    lines = [f"{name}: {note}" for name, note in result["notes"].items()]
-    for workload, found in result["results"].items():
-        if (found["other_work"] or 0) > QUIET:
-            lines.append(
-                f"{workload}: others used {found['other_work']:.2f} processors meanwhile; do not quote this row"
-            )
-        lines += [f"{workload}: {name} failed: {error}" for name, error in found["failed"].items()]
-        lines += [
-            f"* {workload}: {name} starts with other losses: {found['first_losses']}" for name in found["disagree"]
-        ]
-        lines += [f"! {workload}: the loss of {name} did not fall" for name in found["not_falling"]]
-    return lines
+def markers(name: str) -> tuple[str, str]:
+    return f"<!-- begin generated: {name} -->", f"<!-- end generated: {name} -->"
+
+
+def check_document(path: Path, name: str) -> None:
+    """End the program unless ``path`` has one block ``name``: better now than after the measurement."""
+    begin, end = markers(name)
+    text = path.read_text() if path.exists() else ""
+    if not re.fullmatch(f"((?!{begin}|{end}).)*{begin}((?!{begin}).)*?{end}((?!{begin}|{end}).)*", text, re.DOTALL):
+        sys.exit(f"{path}: expected the lines '{begin}' and '{end}', once each; what is between them is replaced")
+
+
+def write_block(path: Path, name: str, content: str) -> None:
+    """Replace the block ``name`` of the document ``path``."""
+    check_document(path, name)
+    path.write_text(replaced(path.read_text(), name, content))

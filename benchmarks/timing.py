@@ -7,7 +7,9 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, NamedTuple, TypeVar
 
 __all__ = ["ROUNDS", "Contender", "Failed", "Timing", "interleaved"]
 
@@ -17,13 +19,18 @@ ROUNDS = 9
 #: pause of 60 ms PyTorch's step of the 784-256-128-10 network took 1340 us after ours instead of 890 us.
 SETTLE_SECONDS = 0.15
 
+Key = TypeVar("Key")
+
 
 class Failed(Exception):
     """A contender could not do what it was told; the text says why."""
 
 
 class Contender:
-    """The parent's end of a worker process: ``contender("round", 100)`` runs a command there and returns its answer."""
+    """The parent's end of a worker process: ``contender("round", 100)`` runs a command there and returns its answer.
+
+    The process ends with the ``with`` block.
+    """
 
     def __init__(self, name: str, threads: int, environment: dict[str, str]) -> None:
         command = [sys.executable, "-m", "benchmarks.worker", name, str(threads)]
@@ -44,9 +51,12 @@ class Contender:
             raise Failed(answer["error"])
         return answer["answer"]
 
-    def close(self) -> None:
-        """End the process."""
-        self.process.stdin.close()
+    def __enter__(self) -> Contender:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(BrokenPipeError):  # what a process that has crashed did not read
+            self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
 
@@ -59,15 +69,22 @@ class Timing(NamedTuple):
     high: float
 
 
-def interleaved(contenders: dict[str, Contender], seconds: float) -> dict[str, Timing]:
-    """Time what each contender has built for about ``seconds``, in ROUNDS rounds."""
-    calls = {}
-    for name, contender in contenders.items():
+def interleaved(
+    contenders: dict[Key, Contender],
+    seconds: float,
+    rounds: int = ROUNDS,
+    during: Callable[[Key], AbstractContextManager] = nullcontext,
+) -> dict[Key, Timing]:
+    """Time what each contender has built for about ``seconds`` in ``rounds`` rounds, inside ``during(its key)``."""
+
+    def ask(key: Key, command: str, argument: float) -> Any:
         time.sleep(SETTLE_SECONDS)
-        calls[name] = contender("calls_for", seconds / ROUNDS)
-    rounds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
-        for name, contender in contenders.items():
-            time.sleep(SETTLE_SECONDS)
-            rounds[name].append(contender("round", calls[name]))
-    return {name: Timing(statistics.median(times), min(times), max(times)) for name, times in rounds.items()}
+        with during(key):
+            return contenders[key](command, argument)
+
+    calls = {key: ask(key, "calls_for", seconds / rounds) for key in contenders}
+    times: dict[Key, list[float]] = {key: [] for key in contenders}
+    for _ in range(rounds):
+        for key in contenders:
+            times[key].append(ask(key, "round", calls[key]))
+    return {key: Timing(statistics.median(t), min(t), max(t)) for key, t in times.items()}

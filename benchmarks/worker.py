@@ -15,12 +15,19 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from benchmarks.contestants import CONTESTANTS
+from benchmarks.curves import CURVES
 from benchmarks.data import LABEL_SETS, make_data
+from benchmarks.memory import Growth
+from benchmarks.peak import processors
 from benchmarks.workloads import WORKLOADS, Workload
 
 CHECKED_LOSSES = 3
 WARMUP_SECONDS = 0.15
+
+ALL_WORKLOADS = {w.name: w for w in (*WORKLOADS, *(point for curve in CURVES for point in curve.points.values()))}
 
 
 class Worker:
@@ -33,15 +40,21 @@ class Worker:
     def build(self, name: str) -> bool:
         """Build the workload; false if this contestant cannot do it."""
         self.step = None
-        self.workload: Workload = next(workload for workload in WORKLOADS if workload.name == name)
+        self.workload: Workload = ALL_WORKLOADS[name]
         builder = self.builders.get(self.workload.kind)
-        self.step = builder and builder(self.workload, make_data(self.workload))
+        if builder is None:
+            return False
+        self.data = make_data(self.workload)  # kept: what is freed would hide what grows
+        self.growth = Growth()
+        self.step = builder(self.workload, self.data)
         return self.step is not None
 
-    def first_losses(self) -> list[float]:
-        """Run it for the first time; nothing for workloads that do not train."""
-        losses = [self.step() for _ in range(CHECKED_LOSSES)]
-        return [float(loss) for loss in losses] if self.workload.trains else []
+    def first_results(self) -> list[float]:
+        """Run it for the first time: the losses of a training step, how large an output is, nothing for Adam."""
+        results = [self.step() for _ in range(CHECKED_LOSSES)]
+        if self.workload.trains:
+            return [float(loss) for loss in results]
+        return [magnitude(result) for result in results] if self.workload.returns_output else []
 
     def calls_for(self, seconds: float) -> int:
         """Warm up, and return how many calls take about ``seconds``."""
@@ -80,14 +93,23 @@ class Worker:
             sys.setprofile(None)
         return calls - 2  # the step itself and setprofile
 
+    def peak_memory(self) -> float | None:
+        """Megabytes that the workload has added at its worst to what the imports and the inputs take."""
+        return self.growth.peak()
+
     def processor_seconds(self) -> float:
         return time.process_time()
+
+
+def magnitude(output: Any) -> float:
+    """The mean absolute value, which does not depend on the order of the axes."""
+    return float(np.abs(np.asarray(output)).mean(dtype=np.float64))
 
 
 def pin_to(threads: int) -> None:
     """Leave this process as many processors as threads: XLA sizes its pool by them and has no other switch."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
+        os.sched_setaffinity(0, processors(threads))
 
 
 def main() -> None:

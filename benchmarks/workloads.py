@@ -51,6 +51,15 @@ class Flatten(NamedTuple):
     pass
 
 
+class Product(NamedTuple):
+    """(m, k) @ (k, n); the right side is the transpose of an (n, k) array if ``transposed``, as in a dense layer."""
+
+    m: int
+    k: int
+    n: int
+    transposed: bool = False
+
+
 Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten
 
 
@@ -60,21 +69,21 @@ class Workload:
 
     Attributes
     ----------
-    kind : {"train", "infer", "act", "vae", "adam"}
+    kind : {"train", "infer", "act", "vae", "adam", "matmul"}
         What one call does: a training step (Adam, cross-entropy over the last layer's logits), a forward pass in
         inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
-        a variational autoencoder, or an Adam step over ``shapes``.
+        a variational autoencoder, an Adam step over ``shapes``, or the bare matrix product ``product``.
     bound : {"gemm", "memory", "overhead"}
         What limits it: decides whether GFLOP/s, GB/s or the number of calls is shown beside it.
-    goal, goal_ratio : float
-        Microseconds per call and times faster than the best peer, on the reference machine.
+    goal, goal_ratio, goal_share : float, optional
+        Microseconds per call and times faster than the best peer, on the reference machine; share of the peak.
     """
 
     name: str
     kind: str
     bound: str
-    goal: float
-    goal_ratio: float
+    goal: float | None = None
+    goal_ratio: float | None = None
     layers: tuple[Layer, ...] = ()
     batch: int = 0
     shape: Shape = ()
@@ -82,6 +91,8 @@ class Workload:
     decoder: tuple[Layer, ...] = ()
     latent: int = 0
     shapes: tuple[Shape, ...] = ()
+    product: Product | None = None
+    goal_share: float | None = None
 
     @property
     def classes(self) -> int:
@@ -94,8 +105,15 @@ class Workload:
         return self.kind in ("train", "vae")
 
     @property
+    def returns_output(self) -> bool:
+        """Whether a call returns an output that can be compared."""
+        return self.kind in ("infer", "act", "matmul")
+
+    @property
     def flops(self) -> int:
         """Operations of the matrix products and convolutions of one call; the first layer needs no input gradient."""
+        if self.product:
+            return 2 * self.product.m * self.product.k * self.product.n
         forward = [cost for _, _, _, cost in walk(self.layers, self.shape)]
         total = sum(forward)
         if self.trains:
@@ -126,6 +144,11 @@ def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape
         yield layer, before, shape, cost
 
 
+def matmul(product: Product, dtype: str = "float32", goal_share: float | None = None) -> Workload:
+    name = f"matmul_{product.m}x{product.k}x{product.n}" + "_f64" * (dtype == "float64")
+    return Workload(name, "matmul", "gemm", dtype=dtype, product=product, goal_share=goal_share)
+
+
 def mlp(sizes: Shape, activation: str = "relu") -> tuple[Layer, ...]:
     *hidden, last = pairwise(sizes)
     return (*(Dense(*pair, activation) for pair in hidden), Dense(*last))
@@ -147,6 +170,11 @@ ENCODER, DECODER = mlp((784, 512, 256, 64), "swish"), mlp((32, 256, 512, 784), "
 IMAGE = (1, 28, 28)
 
 WORKLOADS = (
+    matmul(Product(512, 512, 512), goal_share=0.85),
+    matmul(Product(128, 784, 256, transposed=True), goal_share=0.7),
+    matmul(Product(64, 64, 64)),
+    matmul(Product(1, 64, 64)),
+    matmul(Product(512, 512, 512), "float64"),
     Workload("mlp_train_784_256_128_10_b128", "train", "gemm", 450, 1.35, MLP, 128, (784,)),
     Workload("mlp_train_64_128_10_b32", "train", "overhead", 22, 3, mlp((64, 128, 10)), 32, (64,)),
     Workload("rl_net_train_4_64_64_2_b64", "train", "overhead", 25, 3, RL, 64, (4,)),

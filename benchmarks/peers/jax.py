@@ -155,6 +155,13 @@ def adam(workload: Workload, data: Data):
     return step
 
 
+def product(workload: Workload, data: Data):
+    a, b = map(jnp.array, data.arrays)
+    transposed = workload.product.transposed
+    jitted = jax.jit(lambda a, b: a @ (b.T if transposed else b))
+    return lambda: jitted(a, b).block_until_ready()
+
+
 def in_double(build):
     """Arrays of 64 bits exist in JAX only where they are switched on."""
 
@@ -173,4 +180,11 @@ def in_double(build):
     return wrapped
 
 
-BUILDERS = {"train": in_double(train), "infer": in_double(infer), "act": act, "vae": vae, "adam": adam}
+BUILDERS = {
+    "train": in_double(train),
+    "infer": in_double(infer),
+    "act": act,
+    "vae": vae,
+    "adam": adam,
+    "matmul": in_double(product),
+}

@@ -1,4 +1,4 @@
-"""The few lines of NumPy that one writes instead of using a library: dense layers and Adam."""
+"""The few lines of NumPy that one writes instead of using a library: products, dense layers and Adam."""
 
 from __future__ import annotations
 
@@ -37,8 +37,12 @@ def forward(workload: Workload, arrays: list[np.ndarray], x: np.ndarray) -> list
     return outputs
 
 
+def only_dense(workload: Workload) -> bool:
+    return all(isinstance(layer, Dense) for layer in workload.layers)
+
+
 def train(workload: Workload, data: Data):
-    if not all(isinstance(layer, Dense) for layer in workload.layers):
+    if not only_dense(workload):
         return None
     arrays = [array.copy() for entry in data.parameters for array in entry.values()]
     optimizer, rows = Adam(arrays), np.arange(workload.batch)
@@ -61,6 +65,13 @@ def train(workload: Workload, data: Data):
     return step
 
 
+def infer(workload: Workload, data: Data):
+    if not only_dense(workload):
+        return None
+    arrays = [array for entry in data.parameters for array in entry.values()]
+    return lambda: forward(workload, arrays, data.x)[-1]
+
+
 def act(workload: Workload, data: Data):
     arrays = [array for entry in data.parameters for array in entry.values()]
     return lambda: forward(workload, arrays, data.x[None])[-1]
@@ -71,4 +82,11 @@ def adam(workload: Workload, data: Data):
     return lambda: optimizer.step(data.gradients)
 
 
-BUILDERS = {"train": train, "act": act, "adam": adam}
+def product(workload: Workload, data: Data):
+    a, b = data.arrays
+    b = b.T if workload.product.transposed else b
+    out = np.empty((len(a), b.shape[1]), workload.dtype)
+    return lambda: np.matmul(a, b, out=out)
+
+
+BUILDERS = {"train": train, "infer": infer, "act": act, "adam": adam, "matmul": product}

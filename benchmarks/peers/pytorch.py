@@ -128,7 +128,15 @@ def builders(compiled: bool):
             return finished(torch.optim.Adam(parameters, lr=torch.tensor(LEARNING_RATE), capturable=False).step)
         return adam_over(parameters).step
 
-    return {"train": train, "infer": infer, "act": act, "vae": vae, "adam": adam}
+    def product(workload: Workload, data: Data):
+        if compiled:
+            return None  # nothing to fuse: it would call torch.mm
+        a, b = map(torch.from_numpy, data.arrays)
+        b = b.T if workload.product.transposed else b
+        out = torch.empty((len(a), b.shape[1]), dtype=a.dtype)
+        return lambda: torch.mm(a, b, out=out)
+
+    return {"train": train, "infer": infer, "act": act, "vae": vae, "adam": adam, "matmul": product}
 
 
 class Autoencoder(nn.Module):
