@@ -7,7 +7,7 @@ PARITY = .venv-parity/bin
 BENCH = .venv-bench/bin
 SOURCES = setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: help demo test build lint format parity bench wheel-test clean
+.PHONY: help demo test build lint format parity bench bench-scaling bench-neighbour performance wheel-test clean
 
 help:
 	@echo "make demo        train a network on real handwritten digits and draw the result"
@@ -16,6 +16,8 @@ help:
 	@echo "make lint        ruff and mypy;  make format: ruff format"
 	@echo "make parity      compare with PyTorch, in an environment of its own"
 	@echo "make bench       time every workload beside PyTorch, JAX and scikit-learn, in an environment of its own"
+	@echo "make bench-scaling, make bench-neighbour: cost against size; speed beside a busy process"
+	@echo "make performance measure all of docs/performance.md again"
 	@echo "make wheel-test  build sdist and wheel, test the installed wheel from outside the tree"
 
 demo: .venv/demo
@@ -48,10 +50,26 @@ parity: .venv/test
 	$(PARITY)/pip install --quiet --disable-pip-version-check torch==2.13.0 numpy pytest hypothesis
 	$(PARITY)/python -m pytest -q tests/parity
 
-bench: .venv/test
-	@test -x $(BENCH)/python || $(PYTHON) -m venv .venv-bench
-	$(BENCH)/pip install --quiet --disable-pip-version-check torch==2.13.0 jax optax scikit-learn numpy
+bench: .venv-bench/peers
 	$(BENCH)/python -m benchmarks $(ARGS)
+
+bench-scaling: .venv-bench/peers
+	$(BENCH)/python -m benchmarks.scaling $(ARGS)
+
+bench-neighbour: .venv-bench/peers
+	$(BENCH)/python -m benchmarks.neighbour $(ARGS)
+
+# Everything that docs/performance.md shows, measured again: for a quiet machine, and half an hour.
+performance: .venv-bench/peers
+	$(BENCH)/python -m benchmarks --markdown docs/performance.md
+	$(BENCH)/python -m benchmarks.scaling --out docs/images/scaling.png --markdown docs/performance.md
+	$(BENCH)/python -m benchmarks.neighbour --markdown docs/performance.md
+
+# The tree as .venv/test built it, seen by an interpreter that also has the peers.
+.venv-bench/peers: .venv/test
+	@test -x $(BENCH)/python || $(PYTHON) -m venv .venv-bench
+	$(BENCH)/pip install --quiet --disable-pip-version-check torch==2.13.0 jax optax scikit-learn matplotlib numpy
+	@touch $@
 
 wheel-test:
 	PYTHON=$(PYTHON) bash tests/packaging/wheel_test.sh

@@ -16,7 +16,7 @@ rm -rf dist
 "$python" -m venv "$room/empty"
 wheel=$(ls "$PWD"/dist/*.whl)
 "$room/empty/bin/pip" install --quiet --disable-pip-version-check "$wheel[test]"
-cp -r tests examples README.md pyproject.toml "$room/"
+cp -r tests examples benchmarks csrc README.md pyproject.toml "$room/"
 cd "$room"
 "$room/empty/bin/python" -c 'import enilnets, sys; assert enilnets.__file__.startswith(sys.prefix), enilnets.__file__'
 "$room/empty/bin/python" -m pytest -q
