@@ -1,7 +1,7 @@
 /* The register tile that matrix products are made of. No guard: a kernel body includes it
  * once per dtype and instruction set (see instantiate.h), for which it defines
- *   TILE_ROWS, TILE_COLUMNS      the largest tile of gemm_tile
- *   EN_NAME(tile_of), EN_NAME(gemm_tile), EN_NAME(pack_lines)
+ *   TILE_ROWS, TILE_COLUMNS      its largest size
+ *   EN_NAME(tile_of), EN_NAME(pack_lines)
  *
  * A tile keeps TILE_ROWS x TILE_VECTORS accumulators in registers and leaves room for one row of b and one broadcast
  * element of a: 24 of the 32 registers of AVX-512, 12 of the 16 of AVX2 and SSE2. Fewer rows than TILE_ROWS run a tile
@@ -249,33 +249,4 @@ EN_INLINE void EN_NAME(tile_of)(const int rows, const int vectors, REAL *restric
         EACH_SUM(sum[i][j] = EN_NAME(positive_part)(sum[i][j]);)
     EACH_SUM(STORE(c + i * c_stride + j * LANES, sum[i][j]);)
 #undef EACH_SUM
-}
-
-/* gemm_tile.  c: out (rows, TILE_COLUMNS), rows c_stride apart   a: in (depth, rows)   b: in (depth, TILE_COLUMNS)
- *             start: in (rows), or NULL for zeros            1 <= rows <= TILE_ROWS                see tile_of */
-static inline void EN_NAME(gemm_tile)(REAL *restrict c, ptrdiff_t c_stride, const REAL *restrict a,
-                                      const REAL *restrict b, const REAL *restrict start, ptrdiff_t rows,
-                                      ptrdiff_t depth)
-{
-#define TILE_CASE(rows) \
-    case rows: \
-        EN_NAME(tile_of)(rows, TILE_VECTORS, c, c_stride, a, 1, rows, b, TILE_COLUMNS, start, NULL, depth); \
-        break;
-    switch (rows) {
-    TILE_CASE(1)
-    TILE_CASE(2)
-    TILE_CASE(3)
-    TILE_CASE(4)
-#if TILE_ROWS == 12
-    TILE_CASE(5)
-    TILE_CASE(6)
-    TILE_CASE(7)
-    TILE_CASE(8)
-    TILE_CASE(9)
-    TILE_CASE(10)
-    TILE_CASE(11)
-    TILE_CASE(12)
-#endif
-    }
-#undef TILE_CASE
 }

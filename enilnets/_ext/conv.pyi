@@ -14,7 +14,10 @@ def workspace(
     pad_left: int,
     oh: int,
     ow: int,
-) -> tuple[int, int, int]: ...
+    dilation_h: int = 1,
+    dilation_w: int = 1,
+    groups: int = 1,
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]: ...
 def im2col(
     x: _Array,
     col: _Array,
@@ -26,6 +29,8 @@ def im2col(
     pad_left: int,
     oh: int,
     ow: int,
+    dilation_h: int = 1,
+    dilation_w: int = 1,
 ) -> None: ...
 def col2im(
     col: _Array,
@@ -38,6 +43,8 @@ def col2im(
     pad_left: int,
     oh: int,
     ow: int,
+    dilation_h: int = 1,
+    dilation_w: int = 1,
 ) -> None: ...
 def conv2d(
     x: _Array,
@@ -49,9 +56,23 @@ def conv2d(
     stride_w: int,
     pad_top: int,
     pad_left: int,
+    dilation_h: int = 1,
+    dilation_w: int = 1,
+    groups: int = 1,
+    relu: bool = False,
 ) -> None: ...
 def conv2d_backward_input(
-    dy: _Array, w: _Array, dx: _Array, work: _Array, stride_h: int, stride_w: int, pad_top: int, pad_left: int
+    dy: _Array,
+    w: _Array,
+    dx: _Array,
+    work: _Array,
+    stride_h: int,
+    stride_w: int,
+    pad_top: int,
+    pad_left: int,
+    dilation_h: int = 1,
+    dilation_w: int = 1,
+    groups: int = 1,
 ) -> None: ...
 def conv2d_backward_weights(
     dy: _Array,
@@ -63,6 +84,9 @@ def conv2d_backward_weights(
     stride_w: int,
     pad_top: int,
     pad_left: int,
+    dilation_h: int = 1,
+    dilation_w: int = 1,
+    groups: int = 1,
 ) -> None: ...
 def kernels() -> list[str]: ...
 def select(isa: int) -> None: ...

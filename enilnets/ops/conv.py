@@ -14,6 +14,7 @@ from .._ext import conv as _kernels
 from ..checks import integer
 from ..errors import ConfigError, ShapeError
 from .array import output, real, same_dtype, same_shape
+from .matmul import _workspace as _vector
 
 __all__ = ["col2im", "conv2d", "conv2d_backward", "conv2d_shape", "im2col"]
 
@@ -198,7 +199,8 @@ def conv2d(
         b = _alike("conv2d", "b", b, x.dtype)
         same_shape("conv2d", "b", b, (shape[1],))
     y = output("conv2d", out, shape, x.dtype)
-    work = np.empty(_kernels.workspace(x.shape, w.shape, *strides, *before, *shape[2:])[0], x.dtype)
+    needed = _kernels.workspace(x.shape, w.shape, *strides, *before, *shape[2:])
+    work = _vector(needed[0][1], x.dtype)
     _kernels.conv2d(x, w, b, y, work, *strides, *before)
     return y, (x, strides, before, shape[2:])
 
@@ -257,10 +259,10 @@ def conv2d_backward(
     if params:
         dw = _gradient("conv2d_backward", "dw", dw, w.shape, x.dtype)
         db = _gradient("conv2d_backward", "db", db, w.shape[:1], x.dtype)
-        _kernels.conv2d_backward_weights(dy, x, dw, db, np.empty(needed[2], x.dtype), *strides, *before)
+        _kernels.conv2d_backward_weights(dy, x, dw, db, _vector(needed[2][1], x.dtype), *strides, *before)
     if inputs:
         dx = np.empty(x.shape, x.dtype)
-        _kernels.conv2d_backward_input(dy, w, dx, np.empty(needed[1], x.dtype), *strides, *before)
+        _kernels.conv2d_backward_input(dy, w, dx, _vector(needed[1][1], x.dtype), *strides, *before)
     return (dx, dw, db) if params else (dx, None, None)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from enilnets._ext import conv
+from enilnets.ops.threads import num_threads
 from tests.ext.spoil import unaligned
 
 HUGE = sys.maxsize
@@ -15,7 +16,7 @@ def arguments(dtype):
     """Fitting arguments of every function, by name: two 3x8x8 images, four 3x2 kernels, stride 2 and 1."""
     x, w, y = np.ones((2, 3, 8, 8), dtype), np.ones((4, 3, 3, 2), dtype), np.ones((2, 4, 3, 7), dtype)
     b = np.ones(4, dtype)
-    work = [np.zeros(needed, dtype) for needed in conv.workspace(x.shape, w.shape, 2, 1, 0, 0, 3, 7)]
+    work = [np.zeros(needed, dtype) for needed, _ in conv.workspace(x.shape, w.shape, 2, 1, 0, 0, 3, 7)]
     steps = {"stride_h": 2, "stride_w": 1, "pad_top": 0, "pad_left": 0}
     window = dict(kh=3, kw=2, oh=3, ow=7, **steps)
     col = np.ones((2 * 3 * 7, 3 * 3 * 2), dtype)
@@ -135,15 +136,62 @@ def test_padding_beyond_everything_gives_zeros(dtype, isa, name):
 def test_short_workspace_is_refused(dtype):
     for which, name in enumerate(FUNCTIONS[:3]):
         given = arguments(dtype)[name]
-        needed = conv.workspace((2, 3, 8, 8), (4, 3, 3, 2), 2, 1, 0, 0, 3, 7)[which]
+        needed = conv.workspace((2, 3, 8, 8), (4, 3, 3, 2), 2, 1, 0, 0, 3, 7)[which][0]
         with pytest.raises(ValueError, match=f"at least {needed} elements, got {needed - 1}"):
             call(name, {**given, "work": np.zeros(needed - 1, dtype)})
+
+
+def test_a_workspace_for_one_thread_is_enough_whatever_the_limit(dtype, rng):
+    x, w = rng.normal(size=(8, 8, 32, 32)).astype(dtype), rng.normal(size=(32, 8, 3, 3)).astype(dtype)
+    results = []
+    for threads in (1, 3):
+        with num_threads(threads):
+            needed = conv.workspace(x.shape, w.shape, 1, 1, 1, 1, 32, 32)
+            assert all((least < most) == (threads > 1) for least, most in needed)
+            least = [np.full(size, np.nan, dtype) for size, _ in needed]
+            y, dx, dw = np.empty((8, 32, 32, 32), dtype), np.empty_like(x), np.empty_like(w)
+            conv.conv2d(x, w, None, y, least[0], 1, 1, 1, 1)
+            conv.conv2d_backward_input(y, w, dx, least[1], 1, 1, 1, 1)
+            conv.conv2d_backward_weights(y, x, dw, None, least[2], 1, 1, 1, 1)
+            results.append(b"".join(a.tobytes() for a in (y, dx, dw)))
+    assert results[0] == results[1]
+
+
+#: x, outputs, kernel, padding; images are cut into pixels and channels where there are few, and the sums into chunks.
+THREADED = [
+    ((64, 1, 28, 28), 32, 3, 0),
+    ((7, 9, 16, 17), 70, 3, 1),
+    ((1, 40, 26, 26), 64, 3, 0),
+    ((300, 24, 4, 4), 40, 3, 1),
+]
+
+
+@pytest.mark.parametrize("x_shape, outputs, kernel, padding", THREADED)
+def test_bits_depend_on_no_number_of_threads(dtype, isa, rng, x_shape, outputs, kernel, padding):
+    x = rng.normal(size=x_shape).astype(dtype)
+    w = rng.normal(size=(outputs, x_shape[1], kernel, kernel)).astype(dtype)
+    b = rng.normal(size=outputs).astype(dtype)
+    size = [n + 2 * padding - kernel + 1 for n in x_shape[2:]]
+    dy = rng.normal(size=(len(x), outputs, *size)).astype(dtype)
+    steps = 1, 1, padding, padding
+    seen = set()
+    for threads in (1, 2, 3, 4, 8):
+        with num_threads(threads):
+            needed = conv.workspace(x.shape, w.shape, *steps, *size)
+            work = [np.full(most, np.nan, dtype) for _, most in needed]
+            assert all((least < most) == (threads > 1) for least, most in needed)
+            results = y, dx, dw, db = [np.full(a.shape, np.nan, dtype) for a in (dy, x, w, b)]
+            conv.conv2d(x, w, b, y, work[0], *steps)
+            conv.conv2d_backward_input(dy, w, dx, work[1], *steps)
+            conv.conv2d_backward_weights(dy, x, dw, db, work[2], *steps)
+        seen.add(b"".join(a.tobytes() for a in results))
+    assert len(seen) == 1 and not np.isnan(y).any() and not np.isnan(dx).any() and not np.isnan(dw).any()
 
 
 def test_workspace_of_absurd_sizes_is_absurd_not_small():
     for shape in [(1, 2**62, 1, 1), (2**62, 3, 3, 3), (0, 2**40, 2**40, 2**40)]:
         for needed in conv.workspace(shape, (2**30, shape[1], 2**39, 2**39), 1, 1, 0, 0, 2**39, 2**39):
-            assert needed > 2**61
+            assert min(needed) > 2**61
 
 
 @pytest.mark.parametrize(

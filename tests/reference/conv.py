@@ -83,7 +83,7 @@ def close(got, want, bound):
 
 def work_for(which, x, w, geometry, dtype):
     """Exactly as much workspace as asked for, filled with NaN so that nothing unset can leak into a result."""
-    return np.full(conv.workspace(x.shape, w.shape, *geometry)[which], np.nan, dtype)
+    return np.full(conv.workspace(x.shape, w.shape, *geometry)[which][1], np.nan, dtype)
 
 
 def arrays(rng, dtype):
@@ -152,4 +152,5 @@ CASES = {
     "conv2d": case_conv2d,
     "conv2d_backward_input": case_conv2d_backward_input,
     "conv2d_backward_weights": case_conv2d_backward_weights,
+    "conv2d_add_weights": case_conv2d_backward_weights,
 }
