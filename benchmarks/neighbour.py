@@ -13,10 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.limits import environment
+from benchmarks.limits import OtherWork, environment
 from benchmarks.machine import described, machine
 from benchmarks.measure import absentees, attempt, say
 from benchmarks.peak import processors
+from benchmarks.report import disturbed
 from benchmarks.table import Table, check_document, command_line, markdown_block, write_block
 from benchmarks.timing import Contender, interleaved
 from benchmarks.workloads import WORKLOADS, Workload
@@ -57,6 +58,11 @@ class Neighbour:
         self.process.kill()
         self.process.wait()
 
+    def processor_seconds(self) -> float:
+        """What it has used so far: user and system time, the 14th and 15th field of proc(5)'s stat."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     @contextmanager
     def during(self, situation: Situation) -> Iterator[None]:
         """Busy inside the block if the situation says so."""
@@ -87,24 +93,31 @@ def measure(seconds: float) -> Found:
         Situation(name, threads, busy) for name in TAKING_PART if name not in notes for threads, busy in SITUATIONS
     ]
     workloads = [workload for workload in WORKLOADS if workload.name in NAMES]
-    times = {}
+    times, others = {}, {}
     for workload in workloads:
         say(workload.name)
         with ExitStack() as stack:
             neighbour = stack.enter_context(Neighbour())
             contenders = {s: stack.enter_context(Contender(s[0], s[1], environment(s[1]))) for s in situations}
-            times[workload.name] = beside(neighbour, workload, contenders, seconds)
-    return {"times": times, "notes": notes}
+            times[workload.name], others[workload.name] = beside(neighbour, workload, contenders, seconds)
+    return {"times": times, "notes": notes, "other_work": others}
 
 
-def beside(neighbour: Neighbour, workload: Workload, contenders: dict[Situation, Contender], seconds: float) -> Found:
-    """Timings by contestant: alone with one thread and with two, and with two beside the neighbour."""
+def beside(
+    neighbour: Neighbour, workload: Workload, contenders: dict[Situation, Contender], seconds: float
+) -> tuple[Found, float | None]:
+    """Timings by contestant and situation, and how many processors were used by neither them nor the neighbour."""
     failed: dict = {}
     able = {s: c for s, c in contenders.items() if attempt(failed, s, lambda c=c: c("build", workload.name))}
+    others = OtherWork(
+        lambda: neighbour.processor_seconds() + sum(contender("processor_seconds") for contender in able.values())
+    )
+    timings = interleaved(able, seconds, during=neighbour.during)
+    busy = others.share()
     found: Found = {name: {} for name in TAKING_PART}
-    for situation, timing in interleaved(able, seconds, during=neighbour.during).items():
+    for situation, timing in timings.items():
         found[situation.contestant][column(situation.threads, situation.busy)] = timing._asdict()
-    return found
+    return found, busy
 
 
 def column(threads: int, busy: bool) -> str:
@@ -121,7 +134,9 @@ def table(found: Found) -> Table:
             kept = f"{alone['median'] / beside['median']:.2f}" if alone and beside else "-"
             rows.append([workload, name, *(cell(timings.get(name)) for name in columns), kept])
     goal = f"speed kept: that of two threads beside the busy process over that of one thread alone; goal >= {GOAL}"
-    return Table("Beside one busy process", rows, [goal, *(f"{n}: {note}" for n, note in found["notes"].items())])
+    absent = [f"{name}: {note}" for name, note in found["notes"].items()]
+    warnings = [line for name, others in found["other_work"].items() for line in disturbed(name, others)]
+    return Table("Beside one busy process", rows, [goal, *absent, *warnings])
 
 
 def cell(timing: dict[str, float] | None) -> str:

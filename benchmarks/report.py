@@ -8,7 +8,7 @@ from benchmarks.contestants import CONTESTANTS, OURS
 from benchmarks.table import Table
 from benchmarks.workloads import NOT_YET, WORKLOADS, Workload
 
-__all__ = ["notes", "tables"]
+__all__ = ["disturbed", "notes", "tables"]
 
 #: Processors that others may use meanwhile before the report warns.
 QUIET = 0.1

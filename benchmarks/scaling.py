@@ -10,9 +10,10 @@ from typing import Any
 
 from benchmarks.contestants import CONTESTANTS, OURS
 from benchmarks.curves import CURVES, Curve
-from benchmarks.limits import environment
+from benchmarks.limits import OtherWork, environment
 from benchmarks.machine import described, machine
 from benchmarks.measure import absentees, attempt, say
+from benchmarks.report import disturbed
 from benchmarks.table import Table, check_document, command_line, markdown_block, write_block
 from benchmarks.timing import Contender, interleaved
 from benchmarks.workloads import Workload
@@ -46,13 +47,15 @@ def measure(curves: list[Curve], threads: list[int], seconds: float) -> Found:
     found: Found = {}
     with ExitStack() as stack:
         contenders = {key: stack.enter_context(Contender(*key, environment(key[1]))) for key in keys}
+        others = OtherWork(lambda: sum(contender("processor_seconds") for contender in contenders.values()))
         for curve in curves:
             lines = found[curve.name] = {line(*key): {} for key in keys}
             for at, workload in curve.points.items():
                 say(f"{curve.title}: {curve.axis} {at}")
                 for key, microseconds in point(workload, contenders, seconds).items():
                     lines[line(*key)][at] = microseconds / workload.batch
-    return {"curves": found, "notes": notes}
+        busy = others.share()
+    return {"curves": found, "notes": notes, "other_work": busy}
 
 
 def line(name: str, threads: int) -> str:
@@ -106,6 +109,8 @@ def draw(found: Found, path: Path) -> None:
 
 def draw_panel(axes: Any, curve: Curve, lines: dict[str, dict[int, float]]) -> None:
     """The colour and the marker say who, the dashes how many threads."""
+    from matplotlib.ticker import LogLocator
+
     limits = sorted({name.partition(", ")[2] for name in lines})
     for name, times in lines.items():
         contestant, _, limit = name.partition(", ")
@@ -123,6 +128,7 @@ def draw_panel(axes: Any, curve: Curve, lines: dict[str, dict[int, float]]) -> N
     axes.set(xscale="log", yscale="log", title=curve.title, xlabel=curve.axis, ylabel="microseconds per sample")
     axes.set_xticks(list(curve.points), [str(at) for at in curve.points])
     axes.minorticks_off()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=16))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, handlelength=3.5)
@@ -138,6 +144,7 @@ def main() -> None:
         **measure(curves, [int(n) for n in options.threads.split(",")], options.seconds),
     }
     notes = [f"{name}: {note}" for name, note in found["notes"].items()]
+    notes += disturbed("all curves", found["other_work"])
     print("\n\n".join([*(table.text() for table in tables(found)), *notes]))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))

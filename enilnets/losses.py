@@ -20,7 +20,7 @@ import numpy as np
 from . import checks
 from .errors import ConfigError, DataError, LabelError, ShapeError
 from .ops import losses as ops
-from .ops.array import as_data, real
+from .ops.array import as_data, empty, real
 
 __all__ = [
     "LOSSES",
@@ -138,7 +138,7 @@ class KernelLoss(Loss):
     def _mean_and_gradient(self, kernel: Kernel, output: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
         self._check_axes(output)
         count = self._count(output)
-        gradient = np.empty(output.shape, output.dtype)
+        gradient = empty(output.shape, output.dtype)
         return kernel(output, target, grad=gradient, scale=1 / count) / count, gradient
 
 

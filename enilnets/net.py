@@ -532,8 +532,11 @@ class NeuralNet(Network):
     # The documented caches, read from the last pass
 
     @property
-    def outputs(self) -> list[np.ndarray]:
-        """The last input, then the output of every layer."""
+    def outputs(self) -> list[np.ndarray | None]:
+        """The last input, then the output of every layer.
+
+        None after ``TrainBatch`` where a normalisation ran together with the activation behind it.
+        """
         return [] if self._passed is None else self._passed.outputs
 
     @property

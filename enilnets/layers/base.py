@@ -14,7 +14,7 @@ from ..init import INITIALIZERS
 from ..ops.activation import ACTIVATIONS, activation, activation_backward
 from ..parameters import CHANGES, Parameter
 
-__all__ = ["INFERENCE", "ActivatedLayer", "Layer", "Mode", "Node", "Shape"]
+__all__ = ["INFERENCE", "Activated", "ActivatedLayer", "Layer", "Mode", "Node", "Shape"]
 
 #: Shape of one sample, without the batch axis.
 Shape = tuple[int, ...]
@@ -98,6 +98,8 @@ class Layer(MutableMapping):
     adjustable: ClassVar[tuple[str, ...]] = ()
     #: Whether ``documented_cache`` has anything to show.
     caches: ClassVar[bool] = False
+    #: Whether it has ``forward_with_activation``, which does the work of an Activation layer behind it on the way.
+    takes_activation: ClassVar[bool] = False
     #: True if a 3-D input is one image, False if it is (batch, sequence, features), None if the next layer decides.
     takes_images: ClassVar[bool | None] = None
 
@@ -142,6 +144,10 @@ class Layer(MutableMapping):
     ) -> np.ndarray | None:
         """Accumulate parameter gradients and return the input's gradient, given the gradient before the activation."""
         raise NotImplementedError(f"{type(self).__name__} must define backward_delta()")
+
+    def divide(self, saved: Any) -> tuple[Any, Any]:
+        """What this layer and the Activation behind it would have saved, from what ``forward_with_activation`` did."""
+        raise NotImplementedError(f"{type(self).__name__} takes no activation")
 
     def backward(self, dy: np.ndarray, saved: Any, *, params: bool = True, inputs: bool = True) -> np.ndarray | None:
         """Accumulate parameter gradients (if ``params``) and return the input's gradient (if ``inputs``).

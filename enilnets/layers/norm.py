@@ -9,7 +9,7 @@ import numpy as np
 from .. import checks
 from ..ops.norm import BatchNormSaved, batchnorm, batchnorm_backward, batchnorm_inference, blend
 from ..parameters import CHANGES, Parameter
-from .base import INFERENCE, Layer, Mode, Node, Shape
+from .base import INFERENCE, Activated, Layer, Mode, Node, Shape
 
 __all__ = ["BatchNorm"]
 
@@ -46,6 +46,7 @@ class BatchNorm(Layer):
     settings = ("num_features", "epsilon", "momentum")
     adjustable = ("epsilon", "momentum")
     takes_images = True
+    takes_activation = True
 
     def __init__(
         self,
@@ -147,6 +148,11 @@ class BatchNorm(Layer):
         blend(mean, saved.mean, self.momentum)
         blend(var, saved.var, self.momentum)
         return y, saved
+
+    def divide(self, saved: BatchNormSaved) -> tuple[BatchNormSaved, Activated]:
+        """See Layer."""
+        alone = saved._replace(activation="linear", activated=None)
+        return alone, Activated(None, saved.z, saved.activation, saved.activated)
 
     def backward_delta(
         self, dz: np.ndarray, saved: BatchNormSaved, *, params: bool = True, inputs: bool = True

@@ -21,7 +21,8 @@ INFERENCE_ALONE = Mode(backward=False)
 
 
 class Stage(NamedTuple):
-    """Layers ``first`` to ``stop`` of a chain: those of a program, or one that runs by itself."""
+    """Layers ``first`` to ``stop`` of a chain: those of a program, one that runs by itself, or one with the Activation
+    layer behind it."""
 
     first: int
     stop: int
@@ -29,7 +30,10 @@ class Stage(NamedTuple):
 
 
 class LayerPass:
-    """One run of a layer by itself: input, output, what the layer saved, and its delta after the way back."""
+    """One run of a layer by itself: input, output, what the layer saved, and its delta after the way back.
+
+    Of a layer that ran together with the Activation behind it, ``y`` is the output of both.
+    """
 
     __slots__ = ("delta", "saved", "x", "y")
 
@@ -40,6 +44,8 @@ class LayerPass:
 
 class Passed:
     """What one forward pass through a chain leaves behind, layer by layer as lists that are made when they are read.
+
+    Without ``keep_z``, entries are None that would lie between two layers that ran as one.
 
     Attributes
     ----------
@@ -52,22 +58,22 @@ class Passed:
         self.layers, self.stages, self.changes = layers, stages, changes
         self.input = self.output = x
         self.runs: list[Pass | LayerPass] = []
-        self._deltas: list[np.ndarray | None] | None = None
+        self._deltas: dict[int, np.ndarray | None] = {}
 
     def _kept(self, name: str) -> list[np.ndarray | None]:
         """What every layer kept under ``name``: "y" or "delta"."""
         found: list[np.ndarray | None] = []
         for stage, run in zip(self.stages, self.runs, strict=True):
             if isinstance(run, LayerPass):
-                found.append(getattr(run, name))
+                found += [None] * (stage.stop - stage.first - 1) + [getattr(run, name)]
             else:
                 found += [run.kept(i)[name] for i in range(stage.stop - stage.first)]
         return found
 
     @property
-    def outputs(self) -> list[np.ndarray]:
+    def outputs(self) -> list[np.ndarray | None]:
         """The input, then the output of every layer."""
-        return [self.input, *self._kept("y")]  # type: ignore[list-item]
+        return [self.input, *self._kept("y")]
 
     @property
     def saved(self) -> list[Any]:
@@ -78,25 +84,40 @@ class Passed:
         """What layer number ``layer`` saved, or would have saved."""
         stage, run = next((s, r) for s, r in zip(self.stages, self.runs, strict=True) if layer < s.stop)
         if isinstance(run, LayerPass):
-            return run.saved
+            if stage.stop - stage.first == 1:
+                return run.saved
+            return self.layers[stage.first].divide(run.saved)[layer - stage.first]
         return self.layers[layer].unpack(run.kept(layer - stage.first))
 
     @property
     def deltas(self) -> list[np.ndarray | None]:
         """After the way back: the gradient before each layer's activation, None for layers that were not visited."""
-        return self._kept("delta") if self._deltas is None else self._deltas
+        return [self._deltas.get(i, delta) for i, delta in enumerate(self._kept("delta"))]
+
+    def put_delta(self, layer: int, delta: np.ndarray) -> None:
+        """Note the delta of a layer whose program did not go back."""
+        self._deltas[layer] = delta
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy keeps the arrays, not the programs that filled them.
-        return _restored, (self.outputs, self.saved, self.deltas)
+        outputs, deltas = self.outputs, self.deltas
+        parts: list[tuple[int, int, Any]] = []
+        for stage, run in zip(self.stages, self.runs, strict=True):
+            if isinstance(run, LayerPass):
+                parts.append((stage.first, stage.stop, run.saved))
+            else:
+                parts += [(i, i + 1, self.saved_by(i)) for i in range(stage.first, stage.stop)]
+        return _restored, (list(self.layers), parts, outputs, deltas)
 
 
-def _restored(outputs: list[np.ndarray], saved: list[Any], deltas: list[np.ndarray | None]) -> Passed:
-    """Build a ``Passed`` whose layers all ran by themselves."""
-    passed = Passed([], [Stage(i, i + 1, None) for i in range(len(saved))], -1, outputs[0])
-    for x, y, kept in zip(outputs, outputs[1:], saved, strict=False):
-        passed.runs.append(LayerPass(x, y, kept))
-    passed.output, passed._deltas = outputs[-1], deltas
+def _restored(
+    layers: list[Layer], parts: list[tuple[int, int, Any]], outputs: list[Any], deltas: list[np.ndarray | None]
+) -> Passed:
+    """Build a ``Passed`` without programs."""
+    passed = Passed(layers, [Stage(first, stop, None) for first, stop, _ in parts], -1, outputs[0])
+    for first, stop, saved in parts:
+        passed.runs.append(LayerPass(outputs[first], outputs[stop], saved))
+    passed.output, passed._deltas = outputs[-1], dict(enumerate(deltas))
     return passed
 
 
@@ -161,7 +182,7 @@ class Sequential(Layer):
 
     def _plan(self, mode: Mode) -> tuple[int, list[Layer], list[Stage]]:
         """The count of changes, the layers, and what they make up in this mode, planned again after every change."""
-        key = mode.training if mode.dropout_rate is None else mode.dropout_rate
+        key = mode.training if mode.dropout_rate is None else mode.dropout_rate, mode.keep_z
         known = self._plans.get(key)
         if known is None or known[0] != CHANGES.count or known[1] != self.layers:
             known = CHANGES.count, list(self.layers), plan(self.layers, mode, self.dtype)
@@ -185,8 +206,15 @@ class Sequential(Layer):
             if stage.program is not None:
                 x = stage.program.infer(real("infer", "x", x))
             else:
-                x = self.layers[stage.first].forward(x, INFERENCE_ALONE)[0]
+                x = self._run(stage, x, INFERENCE_ALONE)[0]
         return x
+
+    def _run(self, stage: Stage, x: np.ndarray, mode: Mode) -> tuple[np.ndarray, Any]:
+        """Run the layer of a stage that is no program, with the Activation behind it if that belongs to the stage."""
+        layer: Any = self.layers[stage.first]
+        if stage.stop - stage.first == 1:
+            return layer.forward(x, mode)
+        return layer.forward_with_activation(x, self.layers[stage.first + 1].head, mode)
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Passed]:
         """See Layer."""
@@ -197,7 +225,7 @@ class Sequential(Layer):
             if stage.program is not None:
                 run = stage.program.forward(real("forward", "x", x), mode.training, mode.keep_z)
             else:
-                run = LayerPass(x, *self.layers[stage.first].forward(x, mode))
+                run = LayerPass(x, *self._run(stage, x, mode))
             passed.runs.append(run)
             x = run.y
         passed.output = x
@@ -242,37 +270,31 @@ class Sequential(Layer):
         if depth != len(self.layers) or dy.shape != output.shape or dy.dtype != output.dtype:
             raise ShapeError(f"{self.name}.backward(dy)", f"{output.dtype} {output.shape}", f"{dy.dtype} {dy.shape}")
         lowest = 0 if inputs or all_deltas else self._lowest_trainable()
-        if passed.changes != CHANGES.count:  # what a program would do may no longer be what the layers say
-            return self._layer_by_layer(dy, passed, params, inputs, at_pre_activation, lowest)
         gradient: Any = dy
-        passed._deltas = None
         for stage, run in zip(reversed(passed.stages), reversed(passed.runs), strict=True):
             if stage.stop <= lowest:
                 break
             first = max(stage.first, lowest)
             wanted = inputs or first > lowest
             if isinstance(run, LayerPass):
-                layer = self.layers[first]
-                run.delta = gradient if at_pre_activation else layer.delta(gradient, run.saved)
-                gradient = layer.backward_delta(run.delta, run.saved, params=params, inputs=wanted)
-            else:
+                layer, saved, together = self.layers[stage.first], run.saved, stage.stop - stage.first > 1
+                if at_pre_activation and together:
+                    saved = layer.divide(saved)[0]
+                dz = gradient if at_pre_activation else layer.delta(gradient, saved)
+                run.delta = None if together else dz  # of two layers, neither's delta came to exist
+                gradient = layer.backward_delta(dz, saved, params=params, inputs=wanted)
+            elif passed.changes == CHANGES.count:
                 gradient = run.backward(
                     real("backward", "dy", gradient), at_pre_activation, params, wanted, first - stage.first
                 )
+            else:  # what the program would do may no longer be what the layers say
+                for i in range(stage.stop - 1, first - 1, -1):
+                    layer, saved = self.layers[i], passed.saved_by(i)
+                    dz = gradient if at_pre_activation else layer.delta(gradient, saved)
+                    gradient = layer.backward_delta(dz, saved, params=params, inputs=inputs or i > lowest)
+                    passed.put_delta(i, dz)
+                    at_pre_activation = False
             at_pre_activation = False
-        return gradient if inputs else None
-
-    def _layer_by_layer(
-        self, dy: np.ndarray, passed: Passed, params: bool, inputs: bool, at_pre_activation: bool, lowest: int
-    ) -> np.ndarray | None:
-        """``propagate`` with every layer's own backward pass."""
-        saved = passed.saved
-        passed._deltas = [None] * len(self.layers)
-        gradient: Any = dy
-        for i in range(len(self.layers) - 1, lowest - 1, -1):
-            dz = gradient if at_pre_activation else self.layers[i].delta(gradient, saved[i])
-            passed._deltas[i], at_pre_activation = dz, False
-            gradient = self.layers[i].backward_delta(dz, saved[i], params=params, inputs=inputs or i > lowest)
         return gradient if inputs else None
 
     def _lowest_trainable(self) -> int:
@@ -298,7 +320,17 @@ def plan(layers: list[Layer], mode: Mode, dtype: np.dtype) -> list[Stage]:
         close(i)
         if node is not None and node.kind == "dense":
             run.append(node)
+        elif stages and joins(layers[i - 1], layer, stages[-1], mode):
+            stages[-1] = Stage(i - 1, i + 1, None)
         else:
             stages.append(Stage(i, i + 1, None))
     close(len(layers))
     return stages
+
+
+def joins(before: Layer, layer: Layer, stage: Stage, mode: Mode) -> bool:
+    """Whether ``before``, the only layer of ``stage``, does the work of ``layer`` on the way in this mode."""
+    alone = stage.program is None and stage.stop - stage.first == 1
+    return (
+        alone and before.takes_activation and layer.type == "activation" and layer.head != "softmax" and not mode.keep_z
+    )

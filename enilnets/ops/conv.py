@@ -13,8 +13,7 @@ import numpy as np
 from .._ext import conv as _kernels
 from ..checks import integer
 from ..errors import ConfigError, ShapeError
-from .array import output, real, same_dtype, same_shape
-from .matmul import _workspace as _vector
+from .array import empty, output, real, same_dtype, same_shape
 
 __all__ = ["col2im", "conv2d", "conv2d_backward", "conv2d_shape", "im2col"]
 
@@ -134,7 +133,7 @@ def _alike(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
 def _gradient(where: str, name: str, out: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Return ``out``, of any shape with the right size and contiguous, as an array of ``shape``; or a new one."""
     if out is None:
-        return np.empty(shape, dtype)
+        return empty(shape, dtype)
     if not isinstance(out, np.ndarray) or out.size != np.prod(shape, dtype=np.intp) or not out.flags.c_contiguous:
         got = f"shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ShapeError(f"{where}({name})", f"a C-contiguous array of shape {shape} or flat", got)
@@ -200,7 +199,7 @@ def conv2d(
         same_shape("conv2d", "b", b, (shape[1],))
     y = output("conv2d", out, shape, x.dtype)
     needed = _kernels.workspace(x.shape, w.shape, *strides, *before, *shape[2:])
-    work = _vector(needed[0][1], x.dtype)
+    work = empty(needed[0][1], x.dtype)
     _kernels.conv2d(x, w, b, y, work, *strides, *before)
     return y, (x, strides, before, shape[2:])
 
@@ -259,10 +258,10 @@ def conv2d_backward(
     if params:
         dw = _gradient("conv2d_backward", "dw", dw, w.shape, x.dtype)
         db = _gradient("conv2d_backward", "db", db, w.shape[:1], x.dtype)
-        _kernels.conv2d_backward_weights(dy, x, dw, db, _vector(needed[2][1], x.dtype), *strides, *before)
+        _kernels.conv2d_backward_weights(dy, x, dw, db, empty(needed[2][1], x.dtype), *strides, *before)
     if inputs:
-        dx = np.empty(x.shape, x.dtype)
-        _kernels.conv2d_backward_input(dy, w, dx, _vector(needed[1][1], x.dtype), *strides, *before)
+        dx = empty(x.shape, x.dtype)
+        _kernels.conv2d_backward_input(dy, w, dx, empty(needed[1][1], x.dtype), *strides, *before)
     return (dx, dw, db) if params else (dx, None, None)
 
 
@@ -304,7 +303,7 @@ def im2col(
     """
     x = real("im2col", "input_data", input_data, 4)
     kernel, geometry, shape = _columns("im2col", x.shape, filter_h, filter_w, stride, pad)
-    col = np.empty(shape, x.dtype)
+    col = empty(shape, x.dtype)
     _kernels.im2col(x, col, *kernel, *geometry)
     return col
 
@@ -346,7 +345,7 @@ def col2im(
         raise ShapeError("col2im(input_shape)", "four sizes (N, C, H, W)", repr(input_shape))
     kernel, geometry, shape = _columns("col2im", image_shape, filter_h, filter_w, stride, pad)
     same_shape("col2im", "col", col, shape)
-    x = np.empty(image_shape, col.dtype)
+    x = empty(image_shape, col.dtype)
     _kernels.col2im(col, x, *kernel, *geometry)
     return x
 

@@ -7,7 +7,7 @@ import numpy as np
 from .._ext import dropout as _kernels
 from ..checks import fraction, integer
 from ..errors import DTypeError
-from .array import output, real, same_shape
+from .array import empty, output, real, same_shape
 
 __all__ = ["dropout", "dropout_backward"]
 
@@ -62,7 +62,7 @@ def dropout(x: np.ndarray, rate: float, key: int, out: np.ndarray | None = None)
     _check_rate("dropout", rate)
     key = integer("dropout", "key", key, 0, 2**64 - 1)
     y = output("dropout", out, x.shape, x.dtype)
-    mask = np.empty(x.shape, bool)
+    mask = empty(x.shape, np.dtype(bool))
     _kernels.forward(y.reshape(-1), mask.reshape(-1), x.reshape(-1), key, rate)
     return y, mask
 

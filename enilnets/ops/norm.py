@@ -11,7 +11,7 @@ from .._ext import norm as _kernels
 from ..checks import number
 from ..errors import ConfigError, DataError, ShapeError
 from .activation import check_activation
-from .array import output, real, same_dtype, same_shape
+from .array import empty, output, real, same_dtype, same_shape
 
 __all__ = ["BatchNormSaved", "batchnorm", "batchnorm_backward", "batchnorm_inference", "blend"]
 
@@ -87,7 +87,7 @@ def _place_of_z(where: str, name: str, x: np.ndarray, keep_z: bool) -> tuple[str
         raise ConfigError(
             f"{where}(activation)", "an activation of single elements", "'softmax'", "apply it afterwards"
         )
-    return name, np.empty(x.shape, x.dtype) if keep_z or kind.saves == "input" else None
+    return name, empty(x.shape, x.dtype) if keep_z or kind.saves == "input" else None
 
 
 def _with_activation(
@@ -291,7 +291,7 @@ def batchnorm_backward(
     same_dtype("batchnorm_backward", "dy", dy, x.dtype)
     if not (params or inputs):
         return None, None, None
-    dx = np.empty(x.shape, x.dtype) if inputs else None
+    dx = empty(x.shape, x.dtype) if inputs else None
     dx_, dy_, x_ = dx if dx is None else dx.reshape(shape), dy.reshape(shape), x.reshape(shape)
     if params:
         dgamma = output("batchnorm_backward", dgamma, (shape[1],), x.dtype)

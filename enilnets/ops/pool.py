@@ -9,7 +9,7 @@ import numpy as np
 from .._ext import pool as _kernels
 from ..checks import integer
 from ..errors import ShapeError, StateError
-from .array import output, real, same_shape
+from .array import empty, output, real, same_shape
 
 __all__ = ["AvgPoolSaved", "MaxPoolSaved", "avgpool2d", "avgpool2d_backward", "maxpool2d", "maxpool2d_backward"]
 
@@ -93,7 +93,7 @@ def maxpool2d(
     if x.shape[2] * x.shape[3] > _kernels.MOST_PLACES:
         raise ShapeError("maxpool2d(x)", "planes of less than 2**31 elements", f"shape {x.shape}", "cut it into tiles")
     y = output("maxpool2d", out, shape, x.dtype)
-    argmax = np.empty(shape, np.int32) if backward else None
+    argmax = empty(shape, np.dtype(np.int32)) if backward else None
     _kernels.maxpool2d(y, argmax, x, p)
     return y, None if argmax is None else MaxPoolSaved(argmax, x.shape)
 
@@ -123,7 +123,7 @@ def maxpool2d_backward(dy: np.ndarray, saved: MaxPoolSaved | None) -> np.ndarray
         raise StateError("maxpool2d_backward", "saved places of the maxima", "None", "run maxpool2d with backward=True")
     dy = real("maxpool2d_backward", "dy", dy)
     same_shape("maxpool2d_backward", "dy", dy, saved.argmax.shape)
-    dx = np.empty(saved.shape, dy.dtype)
+    dx = empty(saved.shape, dy.dtype)
     _kernels.maxpool2d_backward(dx, dy, saved.argmax)
     return dx
 
@@ -187,6 +187,6 @@ def avgpool2d_backward(dy: np.ndarray, saved: AvgPoolSaved) -> np.ndarray:
     n, c, h, w = saved.shape
     dy = real("avgpool2d_backward", "dy", dy)
     same_shape("avgpool2d_backward", "dy", dy, (n, c, h // saved.p, w // saved.p))
-    dx = np.empty(saved.shape, dy.dtype)
+    dx = empty(saved.shape, dy.dtype)
     _kernels.avgpool2d_backward(dx, dy, saved.p)
     return dx

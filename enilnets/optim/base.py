@@ -67,7 +67,7 @@ class Optimizer:
         ------
         NonFiniteError
             If a gradient is NaN or infinite. No such gradient is ever applied; with ``max_norm`` nothing changes at
-            all, without it parameters that lie before the bad one in the arena may have taken the step.
+            all, without it any other parameter may have taken the step.
         """
         if max(learning_rate, l2_lambda) > LARGEST_SETTING:
             self._check_settings(arena, learning_rate=learning_rate, l2_lambda=l2_lambda)

@@ -86,11 +86,18 @@ def test_every_contestant_has_a_column():
 
 def test_speed_beside_a_neighbour_is_relative_to_one_thread_without():
     ours = {column(1, False): timing(80.0), column(2, False): timing(50.0), column(2, True): timing(100.0)}
-    found = {"times": {"w": {OURS: ours, "PyTorch": {}}}, "notes": {"PyTorch": "missing: torch"}}
+    found = {
+        "times": {"w": {OURS: ours, "PyTorch": {}}},
+        "notes": {"PyTorch": "missing: torch"},
+        "other_work": {"w": 0.5},
+    }
     table = neighbour_table(found)
     assert table.rows[1] == ["w", OURS, "80 (20%)", "50 (20%)", "100 (20%)", "0.80"]
     assert table.rows[2] == ["w", "PyTorch", "-", "-", "-", "-"]
-    assert table.remarks[-1] == "PyTorch: missing: torch"
+    assert table.remarks[1:] == [
+        "PyTorch: missing: torch",
+        "w: others used 0.50 processors meanwhile; do not quote this",
+    ]
 
 
 def test_a_scaling_table_leaves_out_who_cannot_do_the_work():
