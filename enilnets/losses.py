@@ -136,7 +136,8 @@ class KernelLoss(Loss):
         return self._mean_and_gradient(self.heads[head], output, target) if head in self.heads else None
 
     def _mean_and_gradient(self, kernel: Kernel, output: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        self._check_axes(output)
+        if output.ndim < 2 or output.size == 0:
+            self._check_axes(output)
         count = self._count(output)
         gradient = empty(output.shape, output.dtype)
         return kernel(output, target, grad=gradient, scale=1 / count) / count, gradient

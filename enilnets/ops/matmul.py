@@ -69,9 +69,9 @@ def matmul(
     # What nearly every call brings; the kernels check it, and what they refuse is looked at again for a better message.
     # Checking here first would take as long as the product of two 64 x 64 matrices.
     try:
-        if out is None and a.ndim == b.ndim == 2 and not accumulate:
-            result = empty((a.shape[0], b.shape[1]), a.dtype)
-            _kernels.matmul(a, b, result, bias, row_bias, False, relu, empty)
+        if a.ndim == b.ndim == 2 and (out is not None or not accumulate):
+            result = empty((a.shape[0], b.shape[1]), a.dtype) if out is None else out
+            _kernels.matmul(a, b, result, bias, row_bias, accumulate, relu, empty)
             return result
     except (AttributeError, TypeError, ValueError):
         pass
