@@ -5,6 +5,7 @@
 #else
 #include "kernels/gemm_tile.h"
 #include "kernels/conv_image.h"
+#include "kernels/conv_narrow.h"
 #include "kernels/conv_forward.h"
 #include "kernels/conv_backward_input.h"
 #include "kernels/conv_backward_weights.h"

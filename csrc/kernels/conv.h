@@ -18,8 +18,8 @@ typedef struct {
     ptrdiff_t n, c, h, w, o, kh, kw, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups, oh, ow;
 } conv_geometry;
 
-/* What to compute of y: pixels, counted through all images. Of dx: images and channels. Of the sums of dw: images, and
- * units of output channels (see conv_layout). */
+/* What to compute of y: pixels, counted through all images. Of dx: the same if conv_gathers, else images and channels. Of
+ * the sums of dw: images, and units of output channels (see conv_layout). */
 typedef struct {
     ptrdiff_t first, stop;
     ptrdiff_t first_channel, stop_channel;
@@ -48,6 +48,7 @@ typedef struct {
 enum {
     EN_CONV_COLUMNS = 32,
     EN_CONV_ALIGN = 16,
+    EN_CONV_NARROW = 3,      /* channels of a group that are too few for a register tile */
     EN_CONV_ROWS = 144,      /* taps of dcol that exist at a time, unless one channel has more */
     EN_CONV_SUM = 512,       /* pixels whose weight gradient is summed at once, if the images have fewer */
     EN_CONV_CHUNK = 2048,    /* pixels of one partial sum of the weight gradient, at least */
@@ -132,18 +133,18 @@ static inline ptrdiff_t conv_room(ptrdiff_t n)
     return conv_plus(n, 2 * EN_CONV_ALIGN - 1) / EN_CONV_ALIGN * EN_CONV_ALIGN;
 }
 
-/* Elements that hold where the taps of a window read: integers, each as large as two floats. */
-static inline ptrdiff_t conv_table(const conv_layout *at)
+/* Elements of three tables of taps, and one of a window: integers, each as large as two floats. */
+static inline ptrdiff_t conv_tables_room(const conv_layout *at)
 {
-    return conv_plus(EN_CONV_ALIGN, conv_room(conv_times(2, at->window)));
+    return conv_room(conv_times(2, conv_plus(at->window, conv_times(3, at->taps))));
 }
 
-/* Elements of `work` that conv2d needs: the table, images, one panel. */
+/* Elements of `work` that conv2d needs: the tables, images, one panel. */
 static inline ptrdiff_t conv2d_workspace(const conv_geometry *g)
 {
     conv_layout at = conv_layout_of(g);
     ptrdiff_t images = conv_room(conv_times(at.together, at.image));
-    return conv_plus(conv_table(&at), conv_plus(images, conv_room(conv_times(at.taps, EN_CONV_COLUMNS))));
+    return conv_plus(conv_plus(EN_CONV_ALIGN, conv_tables_room(&at)), conv_plus(images, conv_room(conv_times(at.taps, EN_CONV_COLUMNS))));
 }
 
 /* Channels whose part of dcol exists at a time. */
@@ -152,22 +153,53 @@ static inline ptrdiff_t conv_channels(const conv_layout *at)
     return conv_most(conv_least(EN_CONV_ROWS / at->window, at->c), 1);
 }
 
-/* Elements of `work` that conv2d_backward_input needs: the table, images, a panel of dy and one of dcol. */
+/* Whether groups are so small that vectors run along the pixels alone, as those of a depthwise convolution are. */
+static inline int conv_is_narrow(const conv_geometry *g)
+{
+    return g->c / g->groups <= EN_CONV_NARROW && g->o / g->groups <= EN_CONV_NARROW;
+}
+
+/* Whether the gradient at the input is computed as a convolution itself: of dy, with the weights turned around. That is
+ * less work where it reads dy directly (see conv_reads_directly, conv_narrow.h) and where there are not many more inputs than outputs;
+ * else, and at larger strides, what every output contributes is added up. */
+static inline int conv_gathers(const conv_geometry *g)
+{
+    return g->stride_h == 1 && g->stride_w == 1 && g->h > 0 && g->w > 0
+        && (g->w % EN_CONV_ALIGN == 0 || (g->kh == 1 && g->kw == 1) || conv_is_narrow(g))
+        && conv_times(g->h, g->w) / 3 <= conv_times(g->oh, g->ow) / 2;
+}
+
+/* That convolution. Its paddings may be negative: then it sees a part of dy. */
+static inline conv_geometry conv_transposed(const conv_geometry *g)
+{
+    conv_geometry turned = *g;
+    turned.c = g->o, turned.h = g->oh, turned.w = g->ow;
+    turned.o = g->c, turned.oh = g->h, turned.ow = g->w;
+    turned.pad_top = (g->kh - 1) * g->dilation_h - g->pad_top;
+    turned.pad_left = (g->kw - 1) * g->dilation_w - g->pad_left;
+    return turned;
+}
+
+/* Elements of `work` that conv2d_backward_input needs: the tables, images, a panel of dy and one of dcol. */
 static inline ptrdiff_t conv2d_backward_input_workspace(const conv_geometry *g)
 {
+    if (conv_gathers(g)) {
+        conv_geometry turned = conv_transposed(g);
+        return conv2d_workspace(&turned);
+    }
     conv_layout at = conv_layout_of(g);
     ptrdiff_t images = conv_room(conv_times(at.together, at.image));
     ptrdiff_t panels = conv_plus(conv_room(conv_times(at.o, EN_CONV_COLUMNS)),
                                  conv_room(conv_times(conv_times(conv_channels(&at), at.window), EN_CONV_COLUMNS)));
-    return conv_plus(conv_table(&at), conv_plus(images, panels));
+    return conv_plus(conv_plus(EN_CONV_ALIGN, conv_tables_room(&at)), conv_plus(images, panels));
 }
 
-/* Elements of `work` that conv2d_backward_weights needs: the table, images, and dy with channels last. */
+/* Elements of `work` that conv2d_backward_weights needs: the tables, images, and dy with channels last. */
 static inline ptrdiff_t conv2d_backward_weights_workspace(const conv_geometry *g)
 {
     conv_layout at = conv_layout_of(g);
     ptrdiff_t outputs = conv_times(conv_times(at.summed, at.pixels), EN_CONV_COLUMNS);
-    return conv_plus(conv_table(&at), conv_plus(conv_room(conv_times(at.summed, at.image)), conv_room(outputs)));
+    return conv_plus(conv_plus(EN_CONV_ALIGN, conv_tables_room(&at)), conv_plus(conv_room(conv_times(at.summed, at.image)), conv_room(outputs)));
 }
 
 /* The weight gradient is summed in chunks of images, whose sums are added in the order of the batch. */

@@ -48,15 +48,24 @@ static void EN_NAME(scatter)(REAL *restrict phases, const REAL *restrict dy, con
 }
 
 /* conv2d_backward_input.  dx = col2im(dcol),   dcol[(image, i, j), tap] = sum_o dy[image, o, i, j] weights[o, tap]
- * panel by panel: TILE_COLUMNS pixels of dcol exist at a time. */
+ * At stride 1, dx[image, channel, i, j] = sum_{o, ky, kx} weights[o, channel, ky, kx] dy[image, o, i + pad_top - ky dilation_h,
+ * j + pad_left - kx dilation_w] is a convolution with the taps in reverse. Else panel by panel: TILE_COLUMNS pixels of
+ * dcol exist at a time. */
 static void EN_NAME(conv2d_backward_input)(REAL *restrict dx, const REAL *restrict dy, const REAL *restrict weights,
                                            REAL *restrict work, const conv_geometry *g, const conv_part *part)
 {
     const conv_layout at = conv_layout_of(g);
-    if (part->first == part->stop || at.image == 0 || g->h == 0 || g->w == 0)
+    if (part->first == part->stop || g->c == 0 || g->h == 0 || g->w == 0)
         return;
-    const ptrdiff_t *table;
-    REAL *phases = EN_NAME(take_table)(&table, work, g, &at);
+    if (conv_gathers(g)) {
+        const conv_geometry turned = conv_transposed(g);
+        const EN_NAME(filters) filters = {weights + at.window - 1, NULL, {at.window, at.taps, -1}, at.o * at.taps, 0};
+        EN_NAME(convolve_images)(dx, dy, filters, work, part->first, part->stop, &turned);
+        return;
+    }
+    const conv_factors by = {0, 0, 0};
+    conv_tables tables;
+    REAL *phases = EN_NAME(take_tables)(&tables, work, &by, g, &at);
     REAL *outputs = phases + conv_room(at.together * at.image);
     REAL *panel = outputs + conv_room(at.o * EN_CONV_COLUMNS);
 
@@ -67,7 +76,7 @@ static void EN_NAME(conv2d_backward_input)(REAL *restrict dx, const REAL *restri
             const conv_block block = {first, images, channel, stop - channel, 0, at.rows};
             EN_NAME(clear)(phases, images * block.channels * at.channel);
             EN_NAME(scatter)(phases, dy + (first * g->o + group * at.o) * at.pixels, weights + group * at.o * at.taps, images,
-                             channel - group * at.c, block.channels, outputs, panel, table, g, &at);
+                             channel - group * at.c, block.channels, outputs, panel, tables.images, g, &at);
             EN_NAME(from_phases)(dx, phases, &block, g, &at);
         }
 }

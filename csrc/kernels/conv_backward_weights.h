@@ -14,20 +14,6 @@
 
 #ifndef EN_CONV_BACKWARD_WEIGHTS_H
 #define EN_CONV_BACKWARD_WEIGHTS_H
-/* Pixels as weights_tile walks over them: rows of `width` in images, read from phase planes and from packed outputs. */
-typedef struct {
-    ptrdiff_t images, image; /* their number, and the elements from one to the next in the phases */
-    ptrdiff_t rows, columns; /* the same of rows */
-    ptrdiff_t width;
-} conv_pixels;
-
-/* A block of at most WEIGHT_COLUMNS output channels. */
-typedef struct {
-    ptrdiff_t o, count; /* the first one, counted through all groups, and their number */
-    ptrdiff_t width;    /* whole vectors */
-    ptrdiff_t sums;     /* where the block's sums begin */
-} conv_outputs;
-
 /* Block `block` of unit `unit`, `columns` wide; a last one of few channels is one vector of `lanes`. Its count is not
  * positive if there is none. */
 static inline conv_outputs conv_outputs_of(const conv_layout *at, ptrdiff_t unit, ptrdiff_t block, ptrdiff_t columns,
@@ -134,16 +120,10 @@ static void EN_NAME(add_block)(REAL *restrict sums, const REAL *restrict phases,
 {
     const ptrdiff_t tiles = gemm_tiles(at->taps, WEIGHT_ROWS);
     const REAL *taps[WEIGHT_ROWS];
-    ptrdiff_t channel = 0, t = 0; /* of the next tap */
     for (ptrdiff_t tile = 0; tile < tiles; ++tile) {
         const ptrdiff_t tap = gemm_row(tile, tiles, at->taps), rows = gemm_row(tile + 1, tiles, at->taps) - tap;
-        for (ptrdiff_t i = 0; i < rows; ++i) {
-            taps[i] = phases + channel * at->channel + table[t];
-            if (++t == at->window) {
-                t = 0;
-                ++channel;
-            }
-        }
+        for (ptrdiff_t i = 0; i < rows; ++i)
+            taps[i] = phases + table[tap + i];
         EN_NAME(weights_tile)(sums + tap * block->width, taps, outputs, rows, block->width / LANES, over);
     }
     EN_NAME(add_bias_gradient)(sums + at->taps * block->width, outputs, over->images * at->pixels, block->width);
@@ -158,8 +138,9 @@ static void EN_NAME(conv2d_backward_weights)(REAL *restrict sums, const REAL *re
     const conv_layout at = conv_layout_of(g);
     const ptrdiff_t units = conv_quotient_up(at.o, EN_CONV_COLUMNS), row = EN_CONV_COLUMNS * (at.taps + 1);
     const int gapless = at.columns == g->ow;
-    const ptrdiff_t *table;
-    REAL *phases = EN_NAME(take_table)(&table, work, g, &at);
+    const conv_factors by = {0, 0, 0};
+    conv_tables tables;
+    REAL *phases = EN_NAME(take_tables)(&tables, work, &by, g, &at);
     REAL *outputs = phases + conv_room(at.summed * at.image);
 
     EN_NAME(clear)(sums + part->first_channel * row, (part->stop_channel - part->first_channel) * row);
@@ -176,11 +157,16 @@ static void EN_NAME(conv2d_backward_weights)(REAL *restrict sums, const REAL *re
                 const conv_outputs some = conv_outputs_of(&at, unit, block, WEIGHT_COLUMNS, LANES);
                 if (some.count <= 0)
                     break;
+                if (at.o <= EN_CONV_NARROW) {
+                    EN_NAME(add_narrow_block)(sums + some.sums, from, dy + (first * g->o + some.o) * at.pixels,
+                                              g->o * at.pixels, &some, &over, tables.images, &at);
+                    continue;
+                }
                 for (ptrdiff_t image = 0; image < images; ++image)
                     EN_NAME(pack_lines)(outputs + image * at.pixels * some.width,
                                         dy + ((first + image) * g->o + some.o) * at.pixels, at.pixels, 1, some.count,
                                         some.count, some.width, at.pixels);
-                EN_NAME(add_block)(sums + some.sums, from, outputs, &some, &over, table, &at);
+                EN_NAME(add_block)(sums + some.sums, from, outputs, &some, &over, tables.images, &at);
             }
         }
     }

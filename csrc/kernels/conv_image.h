@@ -3,11 +3,11 @@
 #ifndef EN_CONV_IMAGE_H
 #define EN_CONV_IMAGE_H
 
-/* Lanes first .. first + length of a vector of a panel: neighbouring output pixels whose inputs are neighbours too. Lane
- * 0 reads a phase plane at `source`, counted from the first image of the panel; the lanes before `first` belong to
- * pixels that lie before these, so what is read for them is inside of the images. */
+/* Lanes first .. first + length of a vector of neighbouring pixels, and where they are read or written. In phase planes
+ * that is where lane 0 would be: the lanes before `first` belong to pixels that lie before these, so nothing is read
+ * outside of the images. */
 typedef struct {
-    ptrdiff_t source, first, length;
+    ptrdiff_t place, first, length;
 } conv_run;
 
 /* A walk over pixels, whose numbers go on from image to image. */
@@ -26,8 +26,21 @@ static inline conv_walk conv_walk_from(const conv_geometry *g, const conv_layout
     return walk;
 }
 
-/* The runs of the next `lanes` pixels, of which `count` exist; images lie `image` elements apart. Returns their number,
- * at least 1 and at most `lanes`. */
+/* Moves on by `length` pixels of a row; whether that was the last of an image. */
+static inline int conv_step(conv_walk *walk, ptrdiff_t length)
+{
+    walk->column += length;
+    if (walk->column < walk->width)
+        return 0;
+    walk->column = 0;
+    if (++walk->row < walk->rows)
+        return 0;
+    walk->row = 0;
+    ++walk->image;
+    return 1;
+}
+
+/* The runs of the next `lanes` pixels, of which `count` exist; images lie `image` elements apart. Returns their number. */
 static inline ptrdiff_t conv_runs(conv_run *runs, conv_walk *walk, const conv_layout *at, ptrdiff_t image,
                                   ptrdiff_t lanes, ptrdiff_t count)
 {
@@ -36,28 +49,39 @@ static inline ptrdiff_t conv_runs(conv_run *runs, conv_walk *walk, const conv_la
         ptrdiff_t length = conv_least(walk->width - walk->column, conv_least(lanes, count) - lane);
         runs[used] = (conv_run){walk->image * image + walk->row * at->columns + walk->column - lane, lane, length};
         lane += length;
-        walk->column += length;
-        if (walk->column == walk->width) {
-            walk->column = 0;
-            if (++walk->row == walk->rows) {
-                walk->row = 0;
-                ++walk->image;
-            }
-        }
+        conv_step(walk, length);
     }
-    if (used == 0)
-        runs[used++] = (conv_run){0, 0, 0};
     return used;
 }
 
-/* table: out (kh, kw), where the taps of a channel read: the plane of their phase, moved by whole strides. */
-static inline void conv_fill_table(ptrdiff_t *table, const conv_geometry *g, const conv_layout *at)
+/* Where the tile finds the factor of output channel i, channel k and tap t: at i row + k channel + t tap. */
+typedef struct {
+    ptrdiff_t row, channel, tap;
+} conv_factors;
+
+/* Where things are for every tap (channel, ky, kx) of a group: its pixels in phase planes and in a panel, counted from
+ * those of the first pixel, and its factor. */
+typedef struct {
+    const ptrdiff_t *images, *panel, *factors;
+} conv_tables;
+
+/* images, panel, factors: out (taps), or NULL. In phase planes, a tap reads the plane of its phase, moved by whole
+ * strides. */
+static inline void conv_fill_tables(ptrdiff_t *images, ptrdiff_t *panel, ptrdiff_t *factors, const conv_factors *by,
+                                    ptrdiff_t columns, const conv_geometry *g, const conv_layout *at)
 {
-    for (ptrdiff_t ky = 0; ky < g->kh; ++ky)
-        for (ptrdiff_t kx = 0; kx < g->kw; ++kx) {
+    ptrdiff_t k = 0;
+    for (ptrdiff_t t = 0, ky = 0; ky < g->kh; ++ky)
+        for (ptrdiff_t kx = 0; kx < g->kw; ++kx, ++t) {
             const ptrdiff_t i = ky * g->dilation_h, j = kx * g->dilation_w;
-            *table++ = (i % g->stride_h * at->phases_w + j % g->stride_w) * at->plane + i / g->stride_h * at->columns
-                     + j / g->stride_w;
+            images[t] = (i % g->stride_h * at->phases_w + j % g->stride_w) * at->plane + i / g->stride_h * at->columns
+                      + j / g->stride_w;
+        }
+    for (ptrdiff_t channel = 0; channel < at->c; ++channel)
+        for (ptrdiff_t t = 0; t < at->window; ++t, ++k) {
+            images[k] = images[t] + channel * at->channel;
+            panel[k] = k * columns;
+            factors[k] = channel * by->channel + t * by->tap;
         }
 }
 
@@ -70,7 +94,21 @@ static inline void conv_inside(const conv_geometry *g, const conv_layout *at, pt
     *stop = conv_most(conv_least(conv_quotient_up(end, g->stride_w), at->columns), *first);
 }
 
-/* Images image .. image + count and channels channel .. channel + channels, and rows of their phase planes. */
+/* Pixels as weights_tile walks over them: rows of `width` in images, read from phase planes and from packed outputs. */
+typedef struct {
+    ptrdiff_t images, image; /* their number, and the elements from one to the next in the phases */
+    ptrdiff_t rows, columns; /* the same of rows */
+    ptrdiff_t width;
+} conv_pixels;
+
+/* A block of at most WEIGHT_COLUMNS output channels. */
+typedef struct {
+    ptrdiff_t o, count; /* the first one, counted through all groups, and their number */
+    ptrdiff_t width;    /* whole vectors */
+    ptrdiff_t sums;     /* where the block's sums begin */
+} conv_outputs;
+
+/* Images image .. image + images and channels channel .. channel + channels, and rows of their phase planes. */
 typedef struct {
     ptrdiff_t image, images, channel, channels, first_row, stop_row;
 } conv_block;
@@ -88,6 +126,11 @@ typedef EN_NAME(mask) EN_NAME(loose_mask) __attribute__((aligned(1), may_alias))
 /* Zeros, then ones, then zeros, LANES each. */
 static const MASK_LANE EN_NAME(ones)[3 * LANES] = {[LANES ... 2 * LANES - 1] = -1};
 
+static inline VECTOR EN_NAME(lay_over)(VECTOR below, VECTOR above, EN_NAME(mask) where)
+{
+    return (VECTOR)(((EN_NAME(mask))below & ~where) | ((EN_NAME(mask))above & where));
+}
+
 /* Ones in the lanes from `first` on, and in the lanes before `stop`. */
 #define MASK_FROM(first) (*(const EN_NAME(loose_mask) *)(EN_NAME(ones) + LANES - (first)))
 #define MASK_BEFORE(stop) (*(const EN_NAME(loose_mask) *)(EN_NAME(ones) + 2 * LANES - (stop)))
@@ -97,39 +140,66 @@ static inline REAL *EN_NAME(aligned)(REAL *work)
     return (REAL *)(((uintptr_t)work + 63) & ~(uintptr_t)63);
 }
 
-/* Takes the table from the workspace: fills it, and returns what lies behind it. */
-static inline REAL *EN_NAME(take_table)(const ptrdiff_t **table, REAL *work, const conv_geometry *g,
-                                        const conv_layout *at)
+/* Takes the tables from the workspace, and fills them. Returns what lies behind them. */
+static inline REAL *EN_NAME(take_tables)(conv_tables *tables, REAL *work, const conv_factors *by,
+                                         const conv_geometry *g, const conv_layout *at)
 {
     REAL *start = EN_NAME(aligned)(work);
-    conv_fill_table((ptrdiff_t *)start, g, at);
-    *table = (const ptrdiff_t *)start;
-    return start + conv_room(2 * at->window);
+    ptrdiff_t *images = (ptrdiff_t *)start, *panel = images + at->window + at->taps, *factors = panel + at->taps;
+    conv_fill_tables(images, panel, factors, by, TILE_COLUMNS, g, at);
+    *tables = (conv_tables){images, panel, factors};
+    return start + conv_tables_room(at);
+}
+
+/* Zeros without a call, for rows of any length: three overlapping pieces at most. */
+static inline void EN_NAME(clear)(REAL *restrict to, ptrdiff_t n)
+{
+    const VECTOR zero = {0};
+    if (n >= LANES) {
+        for (ptrdiff_t i = 0; i < n - LANES; i += LANES)
+            STORE(to + i, zero);
+        STORE(to + n - LANES, zero);
+    } else if (n >= LANES / 2) {
+        memcpy(to, &zero, sizeof zero / 2);
+        memcpy(to + n - LANES / 2, &zero, sizeof zero / 2);
+    } else if (n >= LANES / 4 && LANES >= 4) {
+        memcpy(to, &zero, sizeof zero / 4);
+        memcpy(to + n - LANES / 4, &zero, sizeof zero / 4);
+    } else {
+        for (ptrdiff_t i = 0; i < n; ++i)
+            ((volatile REAL *)to)[i] = 0;
+    }
 }
 
 /* Short rows are two halves that overlap: the rows of small images are most of what is copied. */
 static inline void EN_NAME(copy)(REAL *restrict to, const REAL *restrict from, ptrdiff_t n)
 {
+    REAL last[LANES];
     if (n >= LANES) {
         for (ptrdiff_t i = 0; i < n - LANES; i += LANES)
             STORE(to + i, LOAD(from + i));
         STORE(to + n - LANES, LOAD(from + n - LANES));
     } else if (n >= LANES / 2) {
-        REAL last[LANES / 2];
-        memcpy(last, from + n - LANES / 2, sizeof last);
-        memcpy(to, from, sizeof last);
-        memcpy(to + n - LANES / 2, last, sizeof last);
+        memcpy(last, from + n - LANES / 2, sizeof last / 2);
+        memcpy(to, from, sizeof last / 2);
+        memcpy(to + n - LANES / 2, last, sizeof last / 2);
+    } else if (n >= LANES / 4 && LANES >= 4) {
+        memcpy(last, from + n - LANES / 4, sizeof last / 4);
+        memcpy(to, from, sizeof last / 4);
+        memcpy(to + n - LANES / 4, last, sizeof last / 4);
     } else {
-        for (ptrdiff_t i = 0; i < n; ++i)
-            to[i] = from[i];
+        for (ptrdiff_t i = 0; i < n; ++i) /* volatile, or the compiler calls memcpy for it */
+            ((volatile REAL *)to)[i] = from[i];
     }
 }
 
-static inline void EN_NAME(clear)(REAL *restrict to, ptrdiff_t n)
-{
-    for (ptrdiff_t i = 0; i < n; ++i)
-        to[i] = 0;
-}
+/* What a convolution multiplies with, and what becomes of the sums: b may be NULL. */
+typedef struct {
+    const REAL *weights, *b;
+    conv_factors by;
+    ptrdiff_t group; /* elements of `weights` from one group to the next */
+    int relu;
+} EN_NAME(filters);
 
 /* phases: out, the block taken apart   x: in (n, c, h, w)                                      see conv_layout */
 static void EN_NAME(to_phases)(REAL *restrict phases, const REAL *restrict x, const conv_block *block,
@@ -150,13 +220,13 @@ static void EN_NAME(to_phases)(REAL *restrict phases, const REAL *restrict x, co
                         }
                         const REAL *from = x + ((image * g->c + channel) * g->h + i) * g->w + first * g->stride_w + phase_w
                                          - g->pad_left;
-                        EN_NAME(clear)(to, first);
+                        if (first > 0 || stop < at->columns)
+                            EN_NAME(clear)(to, at->columns);
                         if (g->stride_w == 1)
                             EN_NAME(copy)(to + first, from, stop - first);
                         else
                             for (ptrdiff_t j = first; j < stop; ++j)
                                 to[j] = from[(j - first) * g->stride_w];
-                        EN_NAME(clear)(to + stop, at->columns - stop);
                     }
                 }
 }
@@ -203,42 +273,6 @@ static inline const REAL *EN_NAME(take_phases)(REAL *restrict phases, const REAL
     return phases;
 }
 
-/* One vector of every row of a panel: the runs of its lanes, laid over each other. */
-EN_INLINE void EN_NAME(pack_vector)(const ptrdiff_t count, REAL *restrict panel, const REAL *restrict phases,
-                                    const conv_run *runs, const ptrdiff_t *restrict table, const conv_layout *at)
-{
-    const EN_NAME(mask) second = MASK_FROM(count > 1 ? runs[1].first : 0);
-    for (ptrdiff_t channel = 0; channel < at->c; ++channel, phases += at->channel)
-        for (ptrdiff_t t = 0; t < at->window; ++t, panel += TILE_COLUMNS) {
-            const REAL *tap = phases + table[t];
-            VECTOR pixels = LOAD(tap + runs[0].source);
-            if (count > 1)
-                pixels = (VECTOR)(((EN_NAME(mask))pixels & ~second) | ((EN_NAME(mask))LOAD(tap + runs[1].source) & second));
-            for (ptrdiff_t run = 2; run < count; ++run) {
-                EN_NAME(mask) mask = MASK_FROM(runs[run].first);
-                pixels = (VECTOR)(((EN_NAME(mask))pixels & ~mask) | ((EN_NAME(mask))LOAD(tap + runs[run].source) & mask));
-            }
-            STORE(panel, pixels);
-        }
-}
-
-/* panel: out (taps, TILE_COLUMNS), one row per tap, the next `count` pixels of the walk; columns behind them hold
- * whatever is read there. */
-static void EN_NAME(pack_pixels)(REAL *restrict panel, const REAL *restrict phases, conv_walk *walk, ptrdiff_t image,
-                                 ptrdiff_t count, const ptrdiff_t *restrict table, const conv_layout *at)
-{
-    for (ptrdiff_t j = 0; j < TILE_COLUMNS; j += LANES) {
-        conv_run runs[LANES + 1]; /* one more than there can be, lest the compiler sees one too few for pack_vector */
-        const ptrdiff_t used = conv_runs(runs, walk, at, image, LANES, conv_most(count - j, 0));
-        if (used == 1)
-            EN_NAME(pack_vector)(1, panel + j, phases, runs, table, at);
-        else if (used == 2)
-            EN_NAME(pack_vector)(2, panel + j, phases, runs, table, at);
-        else
-            EN_NAME(pack_vector)(used, panel + j, phases, runs, table, at);
-    }
-}
-
 /* phases: in/out   panel: in (channels window, TILE_COLUMNS)                         the adjoint of pack_pixels
  * Channels are the innermost loop because neighbouring taps overlap: adding to what was stored a moment ago, one
  * element aside, waits for the store. */
@@ -256,7 +290,7 @@ static void EN_NAME(add_pixels)(REAL *restrict phases, const REAL *restrict pane
             for (ptrdiff_t run = j * LANES; run < j * LANES + used[j]; ++run) {
                 const EN_NAME(mask) mask = MASK_FROM(runs[run].first) & MASK_BEFORE(runs[run].first + runs[run].length);
                 const REAL *from = panel + j * LANES;
-                REAL *to = phases + table[t] + runs[run].source;
+                REAL *to = phases + table[t] + runs[run].place;
                 for (ptrdiff_t channel = 0; channel < channels; ++channel, from += tap_step, to += at->channel)
                     STORE(to, LOAD(to) + (VECTOR)((EN_NAME(mask))LOAD(from) & mask));
             }

@@ -89,17 +89,23 @@ static inline void conv_run_blocks(const conv_call *call, en_body body)
     en_parallel(call->threads, call->stretches * call->ranges, body, (void *)call);
 }
 
-/* Plans conv2d for call->geometry and call->dtype: whole images, or pixels where there are few. */
+/* Cuts `n` images of `pixels` pixels: whole images, or pixels where there are few. */
+static inline void conv_cut_pixels(conv_call *call, ptrdiff_t n, ptrdiff_t pixels)
+{
+    const ptrdiff_t wanted = conv_wanted(call);
+    call->size = conv_times(n, pixels);
+    call->unit = n >= wanted ? pixels : EN_CONV_PIXELS;
+    call->channels = call->channel_unit = 1;
+    conv_cut(call, wanted);
+}
+
+/* Plans conv2d for call->geometry and call->dtype. */
 static inline void conv_prepare(conv_call *call)
 {
     const conv_geometry *g = &call->geometry;
-    const ptrdiff_t wanted = conv_wanted(call), pixels = conv_times(g->oh, g->ow);
-    call->size = conv_times(g->n, pixels);
-    call->unit = g->n >= wanted ? pixels : EN_CONV_PIXELS;
-    call->channels = call->channel_unit = 1;
     call->workspace = conv2d_workspace(g);
     call->shared = 0;
-    conv_cut(call, wanted);
+    conv_cut_pixels(call, g->n, conv_times(g->oh, g->ow));
 }
 
 static inline void conv_block_forward(void *context, ptrdiff_t block, int worker)
@@ -110,19 +116,22 @@ static inline void conv_block_forward(void *context, ptrdiff_t block, int worker
             &call->geometry, &part);
 }
 
-/* Plans conv2d_backward_input: images, and channels where there are few of those. Images that share panels stay together,
- * because the order in which a pixel of dx is summed depends on where the panels begin. */
+/* Plans conv2d_backward_input: like conv2d if it is one, else images, and channels where there are few of those. Images
+ * that share panels stay together, because the order in which a pixel of dx is summed depends on where panels begin. */
 static inline void conv_prepare_input(conv_call *call)
 {
     const conv_geometry *g = &call->geometry;
-    const ptrdiff_t wanted = conv_wanted(call);
+    call->workspace = conv2d_backward_input_workspace(g);
+    call->shared = 0;
+    if (conv_gathers(g)) {
+        conv_cut_pixels(call, g->n, conv_times(g->h, g->w));
+        return;
+    }
     call->size = g->n;
     call->unit = conv_layout_of(g).together;
     call->channels = g->c;
     call->channel_unit = EN_CONV_CHANNELS;
-    call->workspace = conv2d_backward_input_workspace(g);
-    call->shared = 0;
-    conv_cut(call, wanted);
+    conv_cut(call, conv_wanted(call));
 }
 
 static inline void conv_block_input(void *context, ptrdiff_t block, int worker)

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution and its gradients, over channels-first images (batch, channels, height, width).
+"""Convolution and its gradients, over channels-first images (batch, channels, height, width) and sequences.
 
 "Convolution" is cross-correlation, as everywhere in deep learning: the kernel is not flipped.
 """
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..checks import integer
 from ..errors import ConfigError, ShapeError
 from .array import empty, output, real, same_dtype, same_shape
 
-__all__ = ["col2im", "conv2d", "conv2d_backward", "conv2d_shape", "im2col"]
+__all__ = ["col2im", "conv1d", "conv1d_backward", "conv2d", "conv2d_backward", "conv2d_shape", "im2col"]
 
 Pair = tuple[int, int]
 
@@ -43,11 +43,38 @@ def _axis(size: int, k: int, stride: int, padding: int | None) -> Pair:
     return max((outputs - 1) * stride + k - size, 0) // 2, outputs
 
 
+class Geometry(NamedTuple):
+    """How windows lie over an image; each pair is (vertical, horizontal)."""
+
+    strides: Pair
+    before: Pair  # zeros above and to the left
+    dilations: Pair
+    groups: int
+    size: Pair  # of the output
+
+    @property
+    def steps(self) -> tuple[int, int, int, int, int, int, int]:
+        """What the compiled functions take behind the arrays."""
+        return (*self.strides, *self.before, *self.dilations, self.groups)
+
+    def workspace(self, x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """Elements of workspace that forward, input gradient and weight gradient need and can use."""
+        return _kernels.workspace(
+            x_shape, w_shape, *self.strides, *self.before, *self.size, *self.dilations, self.groups
+        )
+
+
 def _geometry(
-    where: str, image: Pair, kernel: Pair, stride: int | Pair, padding: int | Pair | str
-) -> tuple[Pair, Pair, Pair]:
-    """Return strides, padding (above, left) and output size; refuse a kernel that does not fit."""
-    strides = pair(where, "stride", stride, 1)
+    where: str,
+    image: Pair,
+    kernel: Pair,
+    stride: int | Pair,
+    padding: int | Pair | str,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+) -> Geometry:
+    """Return the geometry; refuse a kernel that does not fit."""
+    strides, dilations = pair(where, "stride", stride, 1), pair(where, "dilation", dilation, 1)
     zeros: tuple[int | None, int | None] = (None, None)
     if not isinstance(padding, str):
         zeros = pair(where, "padding", padding, 0)
@@ -55,16 +82,18 @@ def _geometry(
         raise ConfigError(f"{where}(padding)", 'an int >= 0, a pair of them or "same"', repr(padding))
     if min(kernel) < 1:
         raise ShapeError(where, "a kernel of at least 1x1", f"{kernel[0]}x{kernel[1]}")
-    top, height = _axis(image[0], kernel[0], strides[0], zeros[0])
-    left, width = _axis(image[1], kernel[1], strides[1], zeros[1])
+    span = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
+    top, height = _axis(image[0], span[0], strides[0], zeros[0])
+    left, width = _axis(image[1], span[1], strides[1], zeros[1])
     if min(height, width) < 1:
+        dilated = f" with dilation {dilations[0]}x{dilations[1]}" if max(dilations) > 1 else ""
         raise ShapeError(
             where,
             "a kernel no larger than the padded image",
-            f"the {kernel[0]}x{kernel[1]} kernel, which does not fit the {image[0]}x{image[1]} image",
+            f"the {kernel[0]}x{kernel[1]} kernel{dilated}, which does not fit the {image[0]}x{image[1]} image",
             "use padding= or a smaller kernel",
         )
-    return strides, (top, left), (height, width)
+    return Geometry(strides, (top, left), dilations, groups, (height, width))
 
 
 def conv2d_shape(
@@ -73,6 +102,8 @@ def conv2d_shape(
     w_shape: tuple[int, ...],
     stride: int | Pair = 1,
     padding: int | Pair | str = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
 ) -> tuple[int, int, int, int]:
     """Return the shape (batch, out_channels, out_height, out_width) of a convolution.
 
@@ -81,8 +112,8 @@ def conv2d_shape(
     where : str
         The function or layer that asks, for messages.
     x_shape : (batch, channels, height, width)
-    w_shape : (out_channels, channels, kernel_height, kernel_width)
-    stride, padding
+    w_shape : (out_channels, channels / groups, kernel_height, kernel_width)
+    stride, padding, dilation, groups
         As in ``conv2d``.
 
     Raises
@@ -90,9 +121,9 @@ def conv2d_shape(
     ShapeError
         If the shapes do not go together or the kernel does not fit the padded image.
     ConfigError
-        If ``stride`` or ``padding`` is out of range.
+        If ``stride``, ``padding``, ``dilation`` or ``groups`` is out of range.
     """
-    return _shape_and_geometry(where, x_shape, w_shape, stride, padding)[0]
+    return _shape_and_geometry(where, x_shape, w_shape, stride, padding, dilation, groups)[0]
 
 
 def _shape_and_geometry(
@@ -101,8 +132,11 @@ def _shape_and_geometry(
     w_shape: tuple[int, ...],
     stride: int | Pair,
     padding: int | Pair | str,
-) -> tuple[tuple[int, int, int, int], Pair, Pair]:
-    """Return the shape of the output, the strides and the padding (above, left)."""
+    dilation: int | Pair,
+    groups: int,
+) -> tuple[tuple[int, int, int, int], Geometry]:
+    """Return the shape of the output and the geometry."""
+    groups = integer(where, "groups", groups, 1, _kernels.MOST)
     if len(x_shape) != 4:
         raise ShapeError(
             f"{where}(x)",
@@ -112,15 +146,19 @@ def _shape_and_geometry(
         )
     if len(w_shape) != 4:
         raise ShapeError(f"{where}(w)", "shape (out_channels, channels, height, width)", f"shape {tuple(w_shape)}")
-    if x_shape[1] != w_shape[1]:
+    if x_shape[1] != w_shape[1] * groups:
+        each = f" for each of {groups} groups" if groups > 1 else ""
         raise ShapeError(
             f"{where}(x)",
-            f"{w_shape[1]} channels, as the weights {tuple(w_shape)} have",
+            f"{w_shape[1] * groups} channels, as the weights {tuple(w_shape)} have{each}",
             f"shape {tuple(x_shape)}",
             "images are (batch, channels, height, width)",
         )
-    strides, before, size = _geometry(where, (x_shape[2], x_shape[3]), (w_shape[2], w_shape[3]), stride, padding)
-    return (x_shape[0], w_shape[0], *size), strides, before
+    if w_shape[0] % groups:
+        raise ShapeError(f"{where}(w)", f"a multiple of {groups} output channels, as groups", f"shape {tuple(w_shape)}")
+    image, kernel = (x_shape[2], x_shape[3]), (w_shape[2], w_shape[3])
+    geometry = _geometry(where, image, kernel, stride, padding, dilation, groups)
+    return (x_shape[0], w_shape[0], *geometry.size), geometry
 
 
 def _alike(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
@@ -147,6 +185,9 @@ def conv2d(
     *,
     stride: int | Pair = 1,
     padding: int | Pair | str = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+    relu: bool = False,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, tuple]:
     """Correlate images with kernels.
@@ -154,13 +195,20 @@ def conv2d(
     Parameters
     ----------
     x : ndarray (batch, channels, height, width), float32 or float64
-    w : ndarray (out_channels, channels, kernel_height, kernel_width), dtype of ``x``
+    w : ndarray (out_channels, channels / groups, kernel_height, kernel_width), dtype of ``x``
     b : ndarray (out_channels,), dtype of ``x``, optional
     stride : int >= 1 or pair of them
         Step between windows (vertical, horizontal).
     padding : int >= 0, pair of them, or "same"
         Zeros on both sides (vertical, horizontal). "same" gives ``ceil(size / stride)`` outputs; where the total is
         odd, the one more is below and to the right.
+    dilation : int >= 1 or pair of them
+        Step between the taps of a window (vertical, horizontal).
+    groups : int >= 1, a divisor of ``channels`` and ``out_channels``
+        Output channels and channels are cut into as many groups, and an output channel sees its own group only;
+        with as many groups as channels, every channel has its own kernels (a depthwise convolution).
+    relu : bool
+        Replace what is negative in the end by 0.
     out : ndarray (batch, out_channels, out_height, out_width), optional
         Where to write ``y``.
 
@@ -168,21 +216,22 @@ def conv2d(
     -------
     y : ndarray (batch, out_channels, out_height, out_width)
     saved : tuple
-        What ``conv2d_backward`` needs: ``x`` itself, strides, padding and output size.
+        What ``conv2d_backward`` needs: ``x`` itself and the geometry.
 
     Raises
     ------
     ShapeError
         If shapes do not go together or the kernel does not fit the padded image.
     ConfigError
-        If ``stride`` or ``padding`` is out of range.
+        If ``stride``, ``padding``, ``dilation`` or ``groups`` is out of range.
     DTypeError
         If an array is not float32 or float64, or not of the dtype of ``x``.
 
     Notes
     -----
-    ``y[n, o, i, j] = b[o] + Σ_{c, p, q} w[o, c, p, q] x[n, c, i stride + p - padding, j stride + q - padding]``,
-    with zeros outside of the image. An image's result does not depend on the rest of its batch.
+    ``y[n, o, i, j] = b[o] + Σ_{c, p, q} w[o, c, p, q] x[n, c, i stride + p dilation - padding,
+    j stride + q dilation - padding]``, with zeros outside of the image, c counted within the group of o. An image's
+    result does not depend on the rest of its batch. The gradient of ``relu`` is not part of ``conv2d_backward``.
 
     Examples
     --------
@@ -193,15 +242,14 @@ def conv2d(
     """
     x = real("conv2d", "x", x)
     w = _alike("conv2d", "w", w, x.dtype)
-    shape, strides, before = _shape_and_geometry("conv2d", x.shape, w.shape, stride, padding)
+    shape, geometry = _shape_and_geometry("conv2d", x.shape, w.shape, stride, padding, dilation, groups)
     if b is not None:
         b = _alike("conv2d", "b", b, x.dtype)
         same_shape("conv2d", "b", b, (shape[1],))
     y = output("conv2d", out, shape, x.dtype)
-    needed = _kernels.workspace(x.shape, w.shape, *strides, *before, *shape[2:])
-    work = empty(needed[0][1], x.dtype)
-    _kernels.conv2d(x, w, b, y, work, *strides, *before)
-    return y, (x, strides, before, shape[2:])
+    work = empty(geometry.workspace(x.shape, w.shape)[0][1], x.dtype)
+    _kernels.conv2d(x, w, b, y, work, *geometry.steps, relu=relu)
+    return y, (x, geometry)
 
 
 def conv2d_backward(
@@ -222,7 +270,7 @@ def conv2d_backward(
         Gradient at the output.
     saved : tuple
         As returned by ``conv2d``.
-    w : ndarray (out_channels, channels, kernel_height, kernel_width)
+    w : ndarray (out_channels, channels / groups, kernel_height, kernel_width)
         The weights that ``conv2d`` was called with.
     params, inputs : bool
         Whether ``dw`` and ``db``, and ``dx``, are wanted.
@@ -247,26 +295,140 @@ def conv2d_backward(
     With the windows of ``x`` as rows of ``col`` (see ``im2col``): ``dw = Σ dyᵀ col``, ``db = Σ dy`` and
     ``dx = col2im(dy w)``, where the sums run over images and pixels.
     """
-    x, strides, before, size = saved
+    x, geometry = saved
     w = _alike("conv2d_backward", "w", w, x.dtype)
     dy = _alike("conv2d_backward", "dy", dy, x.dtype)
-    if w.ndim != 4 or w.shape[1] != x.shape[1]:
+    if w.ndim != 4 or w.shape[1] * geometry.groups != x.shape[1] or w.shape[0] % geometry.groups:
         raise ShapeError("conv2d_backward(w)", f"the weights of conv2d, for {x.shape[1]} channels", f"shape {w.shape}")
-    same_shape("conv2d_backward", "dy", dy, (x.shape[0], w.shape[0], *size))
-    needed = _kernels.workspace(x.shape, w.shape, *strides, *before, *size)
+    same_shape("conv2d_backward", "dy", dy, (x.shape[0], w.shape[0], *geometry.size))
+    needed = geometry.workspace(x.shape, w.shape)
     dx = None
     if params:
         dw = _gradient("conv2d_backward", "dw", dw, w.shape, x.dtype)
         db = _gradient("conv2d_backward", "db", db, w.shape[:1], x.dtype)
-        _kernels.conv2d_backward_weights(dy, x, dw, db, empty(needed[2][1], x.dtype), *strides, *before)
+        _kernels.conv2d_backward_weights(dy, x, dw, db, empty(needed[2][1], x.dtype), *geometry.steps)
     if inputs:
         dx = empty(x.shape, x.dtype)
-        _kernels.conv2d_backward_input(dy, w, dx, empty(needed[1][1], x.dtype), *strides, *before)
+        _kernels.conv2d_backward_input(dy, w, dx, empty(needed[1][1], x.dtype), *geometry.steps)
     return (dx, dw, db) if params else (dx, None, None)
 
 
+def _one(where: str, name: str, value: int, least: int) -> int:
+    """``pair`` along the one axis of a sequence."""
+    return integer(where, name, value, least, _kernels.MOST)
+
+
+def _rows(where: str, name: str, x: np.ndarray, axes: str) -> np.ndarray:
+    """Return sequences or their kernels as images of one row."""
+    if x.ndim != 3:
+        raise ShapeError(f"{where}({name})", f"shape {axes}", f"shape {x.shape}")
+    return x.reshape(*x.shape[:2], 1, x.shape[2])
+
+
+def conv1d(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None = None,
+    *,
+    stride: int = 1,
+    padding: int | str = 0,
+    dilation: int = 1,
+    groups: int = 1,
+    relu: bool = False,
+) -> tuple[np.ndarray, tuple]:
+    """Correlate sequences with kernels: ``conv2d`` over images of one row.
+
+    Parameters
+    ----------
+    x : ndarray (batch, channels, length), float32 or float64
+    w : ndarray (out_channels, channels / groups, kernel_length), dtype of ``x``
+    b : ndarray (out_channels,), dtype of ``x``, optional
+    stride, padding, dilation : int
+        As in ``conv2d``; ``padding`` may be "same".
+    groups, relu
+        As in ``conv2d``.
+
+    Returns
+    -------
+    y : ndarray (batch, out_channels, out_length)
+    saved : tuple
+        What ``conv1d_backward`` needs.
+
+    Raises
+    ------
+    ShapeError, ConfigError, DTypeError
+        As ``conv2d``.
+
+    Notes
+    -----
+    ``y[n, o, i] = b[o] + Σ_{c, p} w[o, c, p] x[n, c, i stride + p dilation - padding]``.
+
+    Examples
+    --------
+    >>> conv1d(np.arange(5.0).reshape(1, 1, 5), np.array([[[-1.0, 1.0]]]), dilation=2)[0]
+    array([[[2., 2., 2.]]])
+    """
+    image = _rows("conv1d", "x", real("conv1d", "x", x), "(batch, channels, length)")
+    kernel = _rows("conv1d", "w", _alike("conv1d", "w", w, image.dtype), "(out_channels, channels, length)")
+    y, saved = conv2d(
+        image,
+        kernel,
+        b,
+        stride=(1, _one("conv1d", "stride", stride, 1)),
+        padding=padding if isinstance(padding, str) else (0, _one("conv1d", "padding", padding, 0)),
+        dilation=(1, _one("conv1d", "dilation", dilation, 1)),
+        groups=groups,
+        relu=relu,
+    )
+    return y[:, :, 0], saved
+
+
+def conv1d_backward(
+    dy: np.ndarray,
+    saved: tuple,
+    w: np.ndarray,
+    *,
+    params: bool = True,
+    inputs: bool = True,
+    dw: np.ndarray | None = None,
+    db: np.ndarray | None = None,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Return the gradients of a loss at the input and the parameters of ``conv1d``.
+
+    Parameters
+    ----------
+    dy : ndarray (batch, out_channels, out_length)
+    saved : tuple
+        As returned by ``conv1d``.
+    w : ndarray (out_channels, channels / groups, kernel_length)
+    params, inputs, dw, db
+        As in ``conv2d_backward``.
+
+    Returns
+    -------
+    dx : ndarray (batch, channels, length), or None
+    dw : ndarray, shape of ``w``, or None
+    db : ndarray (out_channels,), or None
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        As ``conv2d_backward``.
+    """
+    dtype = saved[0].dtype
+    kernel = _rows("conv1d_backward", "w", _alike("conv1d_backward", "w", w, dtype), "(out_channels, channels, length)")
+    rows = _rows("conv1d_backward", "dy", _alike("conv1d_backward", "dy", dy, dtype), "(batch, out_channels, length)")
+    dx, dw, db = conv2d_backward(rows, saved, kernel, params=params, inputs=inputs, dw=dw, db=db)
+    return None if dx is None else dx[:, :, 0], None if dw is None else dw[:, :, 0], db
+
+
 def im2col(
-    input_data: np.ndarray, filter_h: int, filter_w: int, stride: int | Pair = 1, pad: int | Pair = 0
+    input_data: np.ndarray,
+    filter_h: int,
+    filter_w: int,
+    stride: int | Pair = 1,
+    pad: int | Pair = 0,
+    dilation: int | Pair = 1,
 ) -> np.ndarray:
     """Lay out the window under every output pixel of a convolution as a row of a matrix.
 
@@ -277,6 +439,8 @@ def im2col(
     stride : int >= 1 or pair of them
     pad : int >= 0 or pair of them
         Zeros on both sides.
+    dilation : int >= 1 or pair of them
+        Step between the taps of a window.
 
     Returns
     -------
@@ -302,7 +466,7 @@ def im2col(
            [4., 5., 7., 8.]])
     """
     x = real("im2col", "input_data", input_data, 4)
-    kernel, geometry, shape = _columns("im2col", x.shape, filter_h, filter_w, stride, pad)
+    kernel, geometry, shape = _columns("im2col", x.shape, filter_h, filter_w, stride, pad, dilation)
     col = empty(shape, x.dtype)
     _kernels.im2col(x, col, *kernel, *geometry)
     return col
@@ -315,6 +479,7 @@ def col2im(
     filter_w: int,
     stride: int | Pair = 1,
     pad: int | Pair = 0,
+    dilation: int | Pair = 1,
 ) -> np.ndarray:
     """Add the rows of a column matrix back into images: the adjoint of ``im2col``.
 
@@ -323,7 +488,7 @@ def col2im(
     col : ndarray (N * out_h * out_w, C * filter_h * filter_w), float32 or float64
     input_shape : (N, C, H, W)
         Shape of the images.
-    filter_h, filter_w, stride, pad
+    filter_h, filter_w, stride, pad, dilation
         As given to ``im2col``.
 
     Returns
@@ -343,7 +508,7 @@ def col2im(
         image_shape = ()
     if len(image_shape) != 4 or min(image_shape) < 0:
         raise ShapeError("col2im(input_shape)", "four sizes (N, C, H, W)", repr(input_shape))
-    kernel, geometry, shape = _columns("col2im", image_shape, filter_h, filter_w, stride, pad)
+    kernel, geometry, shape = _columns("col2im", image_shape, filter_h, filter_w, stride, pad, dilation)
     same_shape("col2im", "col", col, shape)
     x = empty(image_shape, col.dtype)
     _kernels.col2im(col, x, *kernel, *geometry)
@@ -351,10 +516,16 @@ def col2im(
 
 
 def _columns(
-    where: str, x_shape: tuple[int, ...], filter_h: int, filter_w: int, stride: int | Pair, pad: int | Pair
+    where: str,
+    x_shape: tuple[int, ...],
+    filter_h: int,
+    filter_w: int,
+    stride: int | Pair,
+    pad: int | Pair,
+    dilation: int | Pair,
 ) -> tuple[Pair, tuple[int, ...], Pair]:
     """Return the kernel, what the compiled functions take behind it, and the shape of the column matrix."""
     kernel = pair(where, "filter_h, filter_w", (filter_h, filter_w), 1)
-    strides, before, size = _geometry(where, (x_shape[2], x_shape[3]), kernel, stride, pad)
-    shape = x_shape[0] * size[0] * size[1], x_shape[1] * kernel[0] * kernel[1]
-    return kernel, (*strides, *before, *size), shape
+    at = _geometry(where, (x_shape[2], x_shape[3]), kernel, stride, pad, dilation)
+    shape = x_shape[0] * at.size[0] * at.size[1], x_shape[1] * kernel[0] * kernel[1]
+    return kernel, (*at.strides, *at.before, *at.size, *at.dilations), shape

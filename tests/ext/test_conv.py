@@ -17,8 +17,9 @@ def arguments(dtype):
     x, w, y = np.ones((2, 3, 8, 8), dtype), np.ones((4, 3, 3, 2), dtype), np.ones((2, 4, 3, 7), dtype)
     b = np.ones(4, dtype)
     work = [np.zeros(needed, dtype) for needed, _ in conv.workspace(x.shape, w.shape, 2, 1, 0, 0, 3, 7)]
-    steps = {"stride_h": 2, "stride_w": 1, "pad_top": 0, "pad_left": 0}
+    steps = {"stride_h": 2, "stride_w": 1, "pad_top": 0, "pad_left": 0, "dilation_h": 1, "dilation_w": 1}
     window = dict(kh=3, kw=2, oh=3, ow=7, **steps)
+    steps["groups"] = 1
     col = np.ones((2 * 3 * 7, 3 * 3 * 2), dtype)
     return {
         "conv2d": dict(x=x, w=w, b=b, y=y, work=work[0], **steps),
@@ -111,7 +112,7 @@ def test_numbers_out_of_range_are_refused(function, dtype, bad):
                 call(function, {**given, name: 2**70})
 
 
-@pytest.mark.parametrize("name", ["stride_h", "stride_w", "kh", "kw", "oh", "ow"])
+@pytest.mark.parametrize("name", ["stride_h", "stride_w", "dilation_h", "dilation_w", "groups", "kh", "kw", "oh", "ow"])
 def test_zero_is_refused_where_it_means_nothing(function, dtype, name):
     given = arguments(dtype)[function]
     if name in given:
@@ -131,6 +132,15 @@ def test_padding_beyond_everything_gives_zeros(dtype, isa, name):
         call("conv2d_backward_weights", {**given["conv2d_backward_weights"], name: padding})
         assert (given["conv2d_backward_weights"]["dw"] == 0).all()
         given = arguments(dtype)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4])
+def test_groups_must_divide_channels_and_fit_the_weights(dtype, groups):
+    for function in FUNCTIONS[:3]:
+        with pytest.raises(ValueError):
+            call(function, {**arguments(dtype)[function], "groups": groups})
+    with pytest.raises(ValueError, match="groups"):
+        conv.workspace((2, 6, 8, 8), (4, 2, 3, 2), 2, 1, 0, 0, 3, 7, groups=3)
 
 
 def test_short_workspace_is_refused(dtype):
@@ -157,35 +167,42 @@ def test_a_workspace_for_one_thread_is_enough_whatever_the_limit(dtype, rng):
     assert results[0] == results[1]
 
 
-#: x, outputs, kernel, padding; images are cut into pixels and channels where there are few, and the sums into chunks.
+#: x, outputs, kernel, stride, padding, dilation, groups; images are cut into pixels and channels where there are few,
+#: and sums into chunks.
 THREADED = [
-    ((64, 1, 28, 28), 32, 3, 0),
-    ((7, 9, 16, 17), 70, 3, 1),
-    ((1, 40, 26, 26), 64, 3, 0),
-    ((300, 24, 4, 4), 40, 3, 1),
+    ((64, 1, 28, 28), 32, 3, 1, 0, 1, 1),
+    ((7, 9, 16, 17), 70, 3, 1, 1, 1, 1),
+    ((1, 40, 26, 26), 64, 3, 1, 0, 1, 1),
+    ((300, 24, 4, 4), 40, 3, 1, 1, 1, 1),
+    ((9, 5, 16, 32), 33, 3, 1, 1, 1, 1),
+    ((5, 36, 31, 33), 72, 3, 2, 1, 1, 3),
+    ((40, 48, 20, 20), 48, 3, 1, 2, 2, 48),
+    ((1, 48, 64, 64), 48, 3, 1, 1, 1, 48),
 ]
 
 
-@pytest.mark.parametrize("x_shape, outputs, kernel, padding", THREADED)
-def test_bits_depend_on_no_number_of_threads(dtype, isa, rng, x_shape, outputs, kernel, padding):
+@pytest.mark.parametrize("x_shape, outputs, kernel, stride, padding, dilation, groups", THREADED)
+def test_bits_depend_on_no_number_of_threads(
+    dtype, isa, rng, x_shape, outputs, kernel, stride, padding, dilation, groups
+):
     x = rng.normal(size=x_shape).astype(dtype)
-    w = rng.normal(size=(outputs, x_shape[1], kernel, kernel)).astype(dtype)
+    w = rng.normal(size=(outputs, x_shape[1] // groups, kernel, kernel)).astype(dtype)
     b = rng.normal(size=outputs).astype(dtype)
-    size = [n + 2 * padding - kernel + 1 for n in x_shape[2:]]
+    size = [(n + 2 * padding - (kernel - 1) * dilation - 1) // stride + 1 for n in x_shape[2:]]
     dy = rng.normal(size=(len(x), outputs, *size)).astype(dtype)
-    steps = 1, 1, padding, padding
+    before, behind = (stride, stride, padding, padding), (dilation, dilation, groups)
     seen = set()
     for threads in (1, 2, 3, 4, 8):
         with num_threads(threads):
-            needed = conv.workspace(x.shape, w.shape, *steps, *size)
+            needed = conv.workspace(x.shape, w.shape, *before, *size, *behind)
             work = [np.full(most, np.nan, dtype) for _, most in needed]
             assert all((least < most) == (threads > 1) for least, most in needed)
             results = y, dx, dw, db = [np.full(a.shape, np.nan, dtype) for a in (dy, x, w, b)]
-            conv.conv2d(x, w, b, y, work[0], *steps)
-            conv.conv2d_backward_input(dy, w, dx, work[1], *steps)
-            conv.conv2d_backward_weights(dy, x, dw, db, work[2], *steps)
+            conv.conv2d(x, w, b, y, work[0], *before, *behind)
+            conv.conv2d_backward_input(dy, w, dx, work[1], *before, *behind)
+            conv.conv2d_backward_weights(dy, x, dw, db, work[2], *before, *behind)
         seen.add(b"".join(a.tobytes() for a in results))
-    assert len(seen) == 1 and not np.isnan(y).any() and not np.isnan(dx).any() and not np.isnan(dw).any()
+    assert len(seen) == 1 and not any(np.isnan(a).any() for a in results)
 
 
 def test_workspace_of_absurd_sizes_is_absurd_not_small():

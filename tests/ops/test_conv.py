@@ -15,21 +15,24 @@ def draw(rng, dtype, x_shape, w_shape):
     return [rng.normal(size=shape).astype(dtype) for shape in (x_shape, w_shape, w_shape[:1])]
 
 
-def check_against_oracle(rng, dtype, x_shape, w_shape, stride, padding):
+def check_against_oracle(rng, dtype, x_shape, w_shape, stride, padding, dilation=1, groups=1):
     """Forward and both backwards against the oracle, whose geometry is worked out here on its own."""
     x, w, b = draw(rng, dtype, x_shape, w_shape)
-    strides, kernel = np.broadcast_to(stride, 2), np.array(w_shape[2:])
+    strides, dilations, kernel = np.broadcast_to(stride, 2), np.broadcast_to(dilation, 2), np.array(w_shape[2:])
+    span = (kernel - 1) * dilations + 1
     if padding == "same":
         size = np.ceil(np.array(x_shape[2:]) / strides).astype(int)
-        before = np.maximum((size - 1) * strides + kernel - x_shape[2:], 0) // 2
+        before = np.maximum((size - 1) * strides + span - x_shape[2:], 0) // 2
     else:
         before = np.broadcast_to(padding, 2)
-        size = (x_shape[2:] + 2 * before - kernel) // strides + 1
-    geometry = tuple(int(v) for v in (*strides, *before, *size))
+        size = (x_shape[2:] + 2 * before - span) // strides + 1
+    geometry = tuple(int(v) for v in (*strides, *before, *size, *dilations, groups))
     eps = np.finfo(dtype).eps
-    y, saved = conv.conv2d(x, w, b, stride=stride, padding=padding)
-    assert y.dtype == dtype and y.shape == conv.conv2d_shape("test", x_shape, w_shape, stride, padding)
+    how = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    y, saved = conv.conv2d(x, w, b, **how)
+    assert y.dtype == dtype and y.shape == conv.conv2d_shape("test", x_shape, w_shape, **how)
     oracle.close(y, *oracle.conv2d(*oracle.double(x, w, b), geometry, eps))
+    np.testing.assert_array_equal(conv.conv2d(x, w, b, relu=True, **how)[0], np.maximum(y, 0))
     dy = rng.normal(size=y.shape).astype(dtype)
     dx, dw, db = conv.conv2d_backward(dy, saved, w)
     oracle.close(dx, *oracle.conv2d_backward_input(*oracle.double(dy, w), x_shape, geometry, eps))
@@ -87,19 +90,123 @@ def test_agrees_with_the_oracle(rng, dtype, isa, x_shape, w_shape, stride, paddi
 @given(data=st.data())
 def test_any_shape_agrees_with_the_oracle(data):
     sizes, small = st.integers(1, 40), st.integers(1, 6)
-    n, c, o = data.draw(st.integers(0, 3)), data.draw(small), data.draw(st.integers(1, 35))
+    groups = data.draw(st.integers(1, 5))
+    n, c, o = data.draw(st.integers(0, 3)), data.draw(st.integers(1, 4)), data.draw(st.integers(1, 35))
     image = data.draw(sizes), data.draw(sizes)
     kernel, stride = (data.draw(small), data.draw(small)), (data.draw(small), data.draw(small))
+    dilation = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
     padding = data.draw(st.one_of(st.just("same"), st.tuples(st.integers(0, 7), st.integers(0, 7))))
     dtype = np.dtype(data.draw(st.sampled_from(["float32", "float64"])))
-    shapes = (n, c, *image), (o, c, *kernel)
+    shapes = (n, c * groups, *image), (o * groups, c, *kernel)
+    how = stride, padding, dilation, groups
     with instruction_sets.using(data.draw(st.sampled_from(instruction_sets.available()))):
-        if padding != "same" and any(i + 2 * p < k for i, p, k in zip(image, padding, kernel, strict=True)):
+        spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+        if padding != "same" and any(i + 2 * p < k for i, p, k in zip(image, padding, spans, strict=True)):
             with pytest.raises(ShapeError, match="does not fit"):
-                conv.conv2d_shape("test", *shapes, stride, padding)
+                conv.conv2d_shape("test", *shapes, *how)
         else:
             rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
-            check_against_oracle(rng, dtype, *shapes, stride, padding)
+            check_against_oracle(rng, dtype, *shapes, *how)
+
+
+#: x, w, stride, padding, dilation, groups
+OTHERS = [
+    ((2, 4, 9, 10), (6, 2, 3, 3), 1, 1, 1, 2),
+    ((2, 5, 9, 16), (5, 1, 3, 3), 1, 1, 1, 5),
+    ((2, 5, 9, 10), (10, 1, 3, 3), 2, "same", 1, 5),
+    ((1, 3, 12, 13), (4, 3, 3, 3), 1, "same", 2, 1),
+    ((1, 2, 11, 40), (4, 1, 2, 3), (2, 3), (3, 1), (3, 2), 2),
+    ((3, 33, 4, 4), (66, 1, 2, 2), 1, 0, 2, 33),
+    ((0, 4, 5, 5), (4, 1, 3, 3), 1, 0, 2, 4),
+]
+
+
+@pytest.mark.parametrize("x_shape, w_shape, stride, padding, dilation, groups", OTHERS)
+def test_dilation_and_groups(rng, dtype, isa, x_shape, w_shape, stride, padding, dilation, groups):
+    x, w, b, y, *_ = check_against_oracle(rng, dtype, x_shape, w_shape, stride, padding, dilation, groups)
+    each = [
+        conv.conv2d(*part, stride=stride, padding=padding, dilation=dilation)[0]
+        for part in zip(np.split(x, groups, 1), np.split(w, groups), np.split(b, groups), strict=True)
+    ]
+    np.testing.assert_array_equal(y, np.concatenate(each, 1))  # to the bit: a group is a convolution of its own
+
+
+def test_a_dilated_kernel_is_one_with_zeros_between_its_taps(rng, dtype, isa):
+    x, w, b = draw(rng, dtype, (2, 3, 14, 15), (4, 3, 3, 2))
+    spread = np.zeros((4, 3, 5, 4), dtype)
+    spread[:, :, ::2, ::3] = w
+    y, saved = conv.conv2d(x, w, b, dilation=(2, 3), padding=1, stride=(1, 2))
+    want, saved_spread = conv.conv2d(x, spread, b, padding=1, stride=(1, 2))
+    np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-4)
+    got, wanted = (conv.conv2d_backward(y, *pair) for pair in ((saved, w), (saved_spread, spread)))
+    np.testing.assert_allclose(got[0], wanted[0], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(got[1], wanted[1][:, :, ::2, ::3], rtol=1e-4, atol=1e-3)
+
+
+def test_sequences_are_images_of_one_row(rng, dtype, isa):
+    x, w, b = rng.normal(size=(3, 4, 23)).astype(dtype), rng.normal(size=(6, 2, 3)).astype(dtype), np.ones(6, dtype)
+    how = {"stride": 2, "padding": 3, "dilation": 2, "groups": 2}
+    y, saved = conv.conv1d(x, w, b, relu=True, **how)
+    assert y.shape == (3, 6, 13) and (y >= 0).all()
+    wide = np.pad(x, ((0, 0), (0, 0), (3, 3))).astype(float)
+    want = [
+        [(w[o] * wide[n, o // 3 * 2 : o // 3 * 2 + 2, 2 * i : 2 * i + 5 : 2]).sum() + 1 for i in range(13)]
+        for n in range(3)
+        for o in range(6)
+    ]
+    np.testing.assert_allclose(y, np.maximum(np.reshape(want, y.shape), 0), rtol=1e-4, atol=1e-5)
+    dy = rng.normal(size=y.shape).astype(dtype)
+    dw, db = np.empty(w.size, dtype), np.empty(6, dtype)
+    got = conv.conv1d_backward(dy, saved, w, dw=dw, db=db)
+    same = conv.conv2d_backward(dy[:, :, None], saved, w[:, :, None])
+    assert [a.shape for a in got] == [x.shape, w.shape, b.shape] and np.shares_memory(got[1], dw)
+    for array, wanted in zip(got, same, strict=True):
+        np.testing.assert_array_equal(array, wanted.reshape(array.shape))
+    assert conv.conv1d_backward(dy, saved, w, params=False)[1:] == (None, None)
+    assert conv.conv1d(x, w[:, :, :1], padding="same", groups=2)[0].shape == (3, 6, 23)
+    assert conv.conv1d_backward(dy, saved, w, inputs=False)[0] is None
+
+
+def test_what_sequences_and_groups_must_fit(rng):
+    x, w = np.ones((2, 4, 9)), np.ones((6, 2, 3))
+    for bad in (
+        {"stride": (1, 1)},
+        {"padding": (0, 1)},
+        {"dilation": 0},
+        {"groups": 0},
+        {"groups": 2.5},
+        {"padding": "valid"},
+    ):
+        with pytest.raises(ConfigError):
+            conv.conv1d(x, w, **{"groups": 2, **bad})
+    for args in ((x[0], w), (x, w[0]), (x, w[:5]), (x[:, :3], w)):
+        with pytest.raises(ShapeError):
+            conv.conv1d(*args, groups=2)
+    with pytest.raises(ShapeError, match="dilation 1x5"):
+        conv.conv1d(x, w, groups=2, dilation=5)
+    with pytest.raises(ShapeError, match="each of 3 groups"):
+        conv.conv2d(np.ones((1, 4, 5, 5)), np.ones((6, 2, 3, 3)), groups=3)
+    _, saved = conv.conv1d(x, w, groups=2)
+    for dy, weights in (
+        (np.ones((2, 6, 8)), w),
+        (np.ones((2, 6, 7)), w[:5]),
+        (np.ones((2, 6)), w),
+        (np.ones((2, 6, 7)), w[0]),
+    ):
+        with pytest.raises(ShapeError):
+            conv.conv1d_backward(dy, saved, weights)
+
+
+def test_im2col_with_dilation_is_the_convolution(rng, dtype, isa):
+    x, w, _ = draw(rng, dtype, (2, 3, 12, 11), (4, 3, 3, 2))
+    col = conv.im2col(x, 3, 2, (2, 1), 2, (2, 3))
+    y = conv.conv2d(x, w, stride=(2, 1), padding=2, dilation=(2, 3))[0]
+    np.testing.assert_allclose(
+        (col @ w.reshape(4, -1).T).T.reshape(4, 2, *y.shape[2:]).swapaxes(0, 1), y, rtol=1e-4, atol=1e-4
+    )
+    other = rng.normal(size=col.shape).astype(dtype)
+    back = conv.col2im(other, x.shape, 3, 2, (2, 1), 2, (2, 3))
+    assert abs((col * other).sum() - (x * back).sum()) <= 1e-4 * (1 + abs(col * other).sum())
 
 
 @pytest.mark.parametrize("x_shape, w_shape, stride, padding", CASES)
