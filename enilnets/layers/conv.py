@@ -11,7 +11,7 @@ from ..init import INITIALIZERS, init_conv_weights
 from ..ops.activation import ACTIVATIONS
 from ..ops.conv import conv2d, conv2d_backward, conv2d_shape
 from ..parameters import Parameter
-from .base import ActivatedLayer, Shape
+from .base import INFERENCE, Activated, ActivatedLayer, Mode, Shape
 
 __all__ = ["Conv2D"]
 
@@ -105,10 +105,17 @@ class Conv2D(ActivatedLayer):
         weights = self.parameters["weights"].value.shape
         return conv2d_shape(self.name, (1, *shape), weights, self.stride, self.padding)[1:]
 
-    def linear(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        """See ActivatedLayer."""
+    def linear(self, x: np.ndarray, relu: bool = False) -> tuple[np.ndarray, Any]:
+        """See ActivatedLayer; followed by ReLU if ``relu``."""
         weights, bias = self.parameters["weights"].value, self.parameters["bias"].value
-        return conv2d(x, weights, bias, stride=self.stride, padding=self.padding)
+        return conv2d(x, weights, bias, stride=self.stride, padding=self.padding, relu=relu)
+
+    def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Activated]:
+        """See ActivatedLayer; ReLU, whose input nobody needs, is part of the convolution."""
+        if self.activation != "relu" or mode.keep_z:
+            return super().forward(x, mode)
+        y, linear = self.linear(x, relu=True)
+        return y, Activated(linear, None, "relu", y)
 
     def linear_backward(self, dz: np.ndarray, saved: Any, *, params: bool, inputs: bool) -> np.ndarray | None:
         """See ActivatedLayer."""
