@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 
 import numpy as np
 
 from .ops import isa
+from .ops.threads import available_processors, get_num_threads
 
-__all__ = ["__version__", "describe", "processors", "show_versions"]
+__all__ = ["__version__", "describe", "show_versions"]
 
 __version__ = "0.1.0"
-
-
-def processors() -> int:
-    """Number of processors this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def describe() -> dict[str, str]:
@@ -29,7 +23,7 @@ def describe() -> dict[str, str]:
         "NumPy": np.__version__,
         "platform": platform.platform(),
         "instruction set": f"{isa.current()} (this CPU has {', '.join(isa.available())}; ENILNETS_ISA forces one)",
-        "kernel threads": f"1; this process may use {processors()} processors",
+        "kernel threads": f"at most {get_num_threads()}; this process may use {available_processors()} processors",
     }
 
 
