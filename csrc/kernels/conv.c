@@ -67,6 +67,4 @@ static void EN_NAME(col2im)(REAL *restrict x, const REAL *restrict col, const co
                             x[(channel * g->h + row) * g->w + left + kx * g->dilation_w] += col[kx];
                     }
 }
-
-#undef MASK_LANE
 #endif

@@ -71,17 +71,25 @@ typedef struct {
     int direct;                     /* the image already is its only phase, without padding */
 } conv_layout;
 
-/* Products and sums of sizes; what does not fit is PTRDIFF_MAX, which no workspace has. */
+/* Products and sums of sizes, none of them negative; what does not fit is PTRDIFF_MAX, which no workspace has. */
 static inline ptrdiff_t conv_times(ptrdiff_t a, ptrdiff_t b)
 {
+#if EN_GNU_C
     ptrdiff_t product;
     return __builtin_mul_overflow(a, b, &product) ? PTRDIFF_MAX : product;
+#else
+    return b > 0 && a > PTRDIFF_MAX / b ? PTRDIFF_MAX : a * b;
+#endif
 }
 
 static inline ptrdiff_t conv_plus(ptrdiff_t a, ptrdiff_t b)
 {
+#if EN_GNU_C
     ptrdiff_t sum;
     return __builtin_add_overflow(a, b, &sum) ? PTRDIFF_MAX : sum;
+#else
+    return a > PTRDIFF_MAX - b ? PTRDIFF_MAX : a + b;
+#endif
 }
 
 static inline ptrdiff_t conv_least(ptrdiff_t a, ptrdiff_t b)

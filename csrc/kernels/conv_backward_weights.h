@@ -34,10 +34,10 @@ EN_INLINE void EN_NAME(weights_tile_of)(const int rows, const int vectors, REAL 
 {
     VECTOR sum[WEIGHT_ROWS][WEIGHT_VECTORS];
     const REAL *tap[WEIGHT_ROWS];
-#pragma GCC unroll 12
+EN_UNROLL(12)
     for (int i = 0; i < rows; ++i) {
         tap[i] = taps[i];
-#pragma GCC unroll 2
+EN_UNROLL(2)
         for (int j = 0; j < vectors; ++j)
             sum[i][j] = (VECTOR){0};
     }
@@ -46,21 +46,21 @@ EN_INLINE void EN_NAME(weights_tile_of)(const int rows, const int vectors, REAL 
             const ptrdiff_t first = image * over->image + y * over->columns;
             for (ptrdiff_t x = first; x < first + over->width; ++x, outputs += vectors * LANES) {
                 VECTOR row[WEIGHT_VECTORS];
-#pragma GCC unroll 2
+EN_UNROLL(2)
                 for (int j = 0; j < vectors; ++j)
                     row[j] = LOAD(outputs + j * LANES);
-#pragma GCC unroll 12
+EN_UNROLL(12)
                 for (int i = 0; i < rows; ++i) {
                     VECTOR factor = BROADCAST(tap[i][x]);
-#pragma GCC unroll 2
+EN_UNROLL(2)
                     for (int j = 0; j < vectors; ++j)
                         sum[i][j] += factor * row[j];
                 }
             }
         }
-#pragma GCC unroll 12
+EN_UNROLL(12)
     for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 2
+EN_UNROLL(2)
         for (int j = 0; j < vectors; ++j) {
             REAL *total = sums + (i * vectors + j) * LANES;
             STORE(total, LOAD(total) + sum[i][j]);
@@ -100,10 +100,10 @@ static void EN_NAME(add_bias_gradient)(REAL *restrict sums, const REAL *restrict
                                        ptrdiff_t width)
 {
     for (ptrdiff_t j = 0; j < width; j += LANES) {
-        VECTOR sum[4] = {{0}};
+        VECTOR sum[4] = {(VECTOR){0}, (VECTOR){0}, (VECTOR){0}, (VECTOR){0}};
         ptrdiff_t i = 0;
         for (; i + 4 <= pixels; i += 4)
-#pragma GCC unroll 4
+EN_UNROLL(4)
             for (int part = 0; part < 4; ++part)
                 sum[part] += LOAD(outputs + (i + part) * width + j);
         for (; i < pixels; ++i)

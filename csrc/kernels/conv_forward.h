@@ -46,14 +46,14 @@ static ptrdiff_t EN_NAME(next_lanes)(EN_NAME(lanes) *v, conv_walk *walk, ptrdiff
 EN_INLINE void EN_NAME(pack_runs)(const ptrdiff_t most, REAL *restrict panel, const REAL *restrict phases,
                                   const EN_NAME(lanes) *v, const ptrdiff_t *restrict table, ptrdiff_t taps)
 {
-    const EN_NAME(mask) second = MASK_FROM(v->source[most > 1].first);
+    const EN_NAME(mask) second = LANES_FROM(v->source[most > 1].first);
     for (ptrdiff_t k = 0; k < taps; ++k) {
         const REAL *tap = phases + table[k];
         VECTOR pixels = LOAD(tap + v->source[0].place);
         if (most > 1)
-            pixels = EN_NAME(lay_over)(pixels, LOAD(tap + v->source[1].place), second);
+            pixels = SELECT(second, LOAD(tap + v->source[1].place), pixels);
         for (ptrdiff_t run = 2; most > 2 && run < v->sources; ++run)
-            pixels = EN_NAME(lay_over)(pixels, LOAD(tap + v->source[run].place), MASK_FROM(v->source[run].first));
+            pixels = SELECT(LANES_FROM(v->source[run].first), LOAD(tap + v->source[run].place), pixels);
         STORE(panel + k * TILE_COLUMNS, pixels);
     }
 }
@@ -61,7 +61,7 @@ EN_INLINE void EN_NAME(pack_runs)(const ptrdiff_t most, REAL *restrict panel, co
 static void EN_NAME(pack_lanes)(REAL *restrict panel, const REAL *restrict phases, const EN_NAME(lanes) *v,
                                 const ptrdiff_t *restrict table, ptrdiff_t taps)
 {
-    if (v->sources == 1)
+    if (LANES == 1 || v->sources == 1)
         EN_NAME(pack_runs)(1, panel, phases, v, table, taps);
     else if (v->sources == 2)
         EN_NAME(pack_runs)(2, panel, phases, v, table, taps);
@@ -91,42 +91,42 @@ EN_INLINE void EN_NAME(convolution_tile_of)(const int rows, REAL *const *c, cons
     VECTOR sum[TILE_ROWS][TILE_VECTORS];
     const REAL *third[(TILE_ROWS + 2) / 3]; /* every third row: the two behind it are one addressing mode away */
     const REAL *pixels[TILE_VECTORS];
-#pragma GCC unroll 4
+EN_UNROLL(4)
     for (int i = 0; i < (rows + 2) / 3; ++i)
         third[i] = a + 3 * i * a_row;
-#pragma GCC unroll 3
+EN_UNROLL(3)
     for (int j = 0; j < TILE_VECTORS; ++j)
         pixels[j] = b[j];
-#pragma GCC unroll 12
+EN_UNROLL(12)
     for (int i = 0; i < rows; ++i) {
         VECTOR first = start ? BROADCAST(start[i]) : (VECTOR){0};
-#pragma GCC unroll 3
+EN_UNROLL(3)
         for (int j = 0; j < TILE_VECTORS; ++j)
             sum[i][j] = first;
     }
     for (ptrdiff_t k = 0; k < depth; ++k) {
         const ptrdiff_t a_k = a_at[k], b_k = b_at[k];
         VECTOR row[TILE_VECTORS];
-#pragma GCC unroll 3
+EN_UNROLL(3)
         for (int j = 0; j < TILE_VECTORS; ++j)
             row[j] = LOAD(pixels[j] + b_k);
-#pragma GCC unroll 12
+EN_UNROLL(12)
         for (int i = 0; i < rows; ++i) {
             VECTOR factor = BROADCAST((third[i / 3] + a_k)[i % 3 * a_row]);
-#pragma GCC unroll 3
+EN_UNROLL(3)
             for (int j = 0; j < TILE_VECTORS; ++j)
                 sum[i][j] += factor * row[j];
         }
     }
     if (relu)
-#pragma GCC unroll 12
+EN_UNROLL(12)
         for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 3
+EN_UNROLL(3)
             for (int j = 0; j < TILE_VECTORS; ++j)
                 sum[i][j] = EN_NAME(positive_part)(sum[i][j]);
-#pragma GCC unroll 12
+EN_UNROLL(12)
     for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 3
+EN_UNROLL(3)
         for (int j = 0; j < TILE_VECTORS; ++j)
             STORE(c[j] + i * c_stride[j], sum[i][j]);
 }

@@ -114,27 +114,6 @@ typedef struct {
 } conv_block;
 #endif
 
-/* A lane of a comparison: all ones or all zeros. */
-#if EN_IS_DOUBLE
-#define MASK_LANE int64_t
-#else
-#define MASK_LANE int32_t
-#endif
-typedef MASK_LANE EN_NAME(mask) __attribute__((vector_size(EN_VECTOR)));
-typedef EN_NAME(mask) EN_NAME(loose_mask) __attribute__((aligned(1), may_alias));
-
-/* Zeros, then ones, then zeros, LANES each. */
-static const MASK_LANE EN_NAME(ones)[3 * LANES] = {[LANES ... 2 * LANES - 1] = -1};
-
-static inline VECTOR EN_NAME(lay_over)(VECTOR below, VECTOR above, EN_NAME(mask) where)
-{
-    return (VECTOR)(((EN_NAME(mask))below & ~where) | ((EN_NAME(mask))above & where));
-}
-
-/* Ones in the lanes from `first` on, and in the lanes before `stop`. */
-#define MASK_FROM(first) (*(const EN_NAME(loose_mask) *)(EN_NAME(ones) + LANES - (first)))
-#define MASK_BEFORE(stop) (*(const EN_NAME(loose_mask) *)(EN_NAME(ones) + 2 * LANES - (stop)))
-
 static inline REAL *EN_NAME(aligned)(REAL *work)
 {
     return (REAL *)(((uintptr_t)work + 63) & ~(uintptr_t)63);
@@ -159,7 +138,7 @@ static inline void EN_NAME(clear)(REAL *restrict to, ptrdiff_t n)
         for (ptrdiff_t i = 0; i < n - LANES; i += LANES)
             STORE(to + i, zero);
         STORE(to + n - LANES, zero);
-    } else if (n >= LANES / 2) {
+    } else if (n >= LANES / 2 && LANES >= 2) {
         memcpy(to, &zero, sizeof zero / 2);
         memcpy(to + n - LANES / 2, &zero, sizeof zero / 2);
     } else if (n >= LANES / 4 && LANES >= 4) {
@@ -179,7 +158,7 @@ static inline void EN_NAME(copy)(REAL *restrict to, const REAL *restrict from, p
         for (ptrdiff_t i = 0; i < n - LANES; i += LANES)
             STORE(to + i, LOAD(from + i));
         STORE(to + n - LANES, LOAD(from + n - LANES));
-    } else if (n >= LANES / 2) {
+    } else if (n >= LANES / 2 && LANES >= 2) {
         memcpy(last, from + n - LANES / 2, sizeof last / 2);
         memcpy(to, from, sizeof last / 2);
         memcpy(to + n - LANES / 2, last, sizeof last / 2);
@@ -288,11 +267,11 @@ static void EN_NAME(add_pixels)(REAL *restrict phases, const REAL *restrict pane
     for (ptrdiff_t t = 0; t < at->window; ++t, panel += TILE_COLUMNS)
         for (ptrdiff_t j = 0; j < TILE_VECTORS; ++j)
             for (ptrdiff_t run = j * LANES; run < j * LANES + used[j]; ++run) {
-                const EN_NAME(mask) mask = MASK_FROM(runs[run].first) & MASK_BEFORE(runs[run].first + runs[run].length);
+                const EN_NAME(mask) mask = LANES_FROM(runs[run].first) & LANES_BEFORE(runs[run].first + runs[run].length);
                 const REAL *from = panel + j * LANES;
                 REAL *to = phases + table[t] + runs[run].place;
                 for (ptrdiff_t channel = 0; channel < channels; ++channel, from += tap_step, to += at->channel)
-                    STORE(to, LOAD(to) + (VECTOR)((EN_NAME(mask))LOAD(from) & mask));
+                    STORE(to, LOAD(to) + SELECT(mask, LOAD(from), (VECTOR){0}));
             }
 }
 

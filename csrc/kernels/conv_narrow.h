@@ -25,17 +25,17 @@ static void EN_NAME(convolve_narrow)(REAL *restrict y, const REAL *restrict phas
         for (ptrdiff_t o = 0; o < at->o; ++o) {
             const REAL *weights = filters->weights + o * filters->by.row;
             VECTOR sum[NARROW_VECTORS];
-#pragma GCC unroll 8
+EN_UNROLL(8)
             for (int j = 0; j < NARROW_VECTORS; ++j)
                 sum[j] = filters->b ? BROADCAST(filters->b[o]) : (VECTOR){0};
             for (ptrdiff_t k = 0; k < at->taps; ++k) {
                 const VECTOR factor = BROADCAST(weights[tables->factors[k]]);
                 const ptrdiff_t place = tables->images[k];
-#pragma GCC unroll 8
+EN_UNROLL(8)
                 for (int j = 0; j < NARROW_VECTORS; ++j)
                     sum[j] += factor * LOAD(from[j] + place);
             }
-#pragma GCC unroll 8
+EN_UNROLL(8)
             for (int j = 0; j < NARROW_VECTORS; ++j) {
                 REAL results[LANES];
                 STORE(results, filters->relu ? EN_NAME(positive_part)(sum[j]) : sum[j]);
@@ -47,9 +47,9 @@ static void EN_NAME(convolve_narrow)(REAL *restrict y, const REAL *restrict phas
 
 static inline REAL EN_NAME(sum_of_lanes)(VECTOR v)
 {
-    REAL sum = v[0];
+    REAL sum = LANE(v, 0);
     for (int lane = 1; lane < LANES; ++lane)
-        sum += v[lane];
+        sum += LANE(v, lane);
     return sum;
 }
 
@@ -60,7 +60,7 @@ static void EN_NAME(add_narrow_taps)(REAL *restrict sums, ptrdiff_t width, ptrdi
                                      const conv_pixels *over)
 {
     VECTOR sum[NARROW_TAPS], bias_sum = {0};
-#pragma GCC unroll 9
+EN_UNROLL(9)
     for (int i = 0; i < NARROW_TAPS; ++i)
         sum[i] = (VECTOR){0};
     for (ptrdiff_t image = 0; image < over->images; ++image)
@@ -71,22 +71,22 @@ static void EN_NAME(add_narrow_taps)(REAL *restrict sums, ptrdiff_t width, ptrdi
             for (; x + LANES <= over->width; x += LANES) {
                 const VECTOR outputs = LOAD(row + x);
                 bias_sum += outputs;
-#pragma GCC unroll 9
+EN_UNROLL(9)
                 for (int i = 0; i < NARROW_TAPS; ++i)
                     sum[i] += outputs * LOAD(taps[i] + first + x);
             }
             if (x < over->width) { /* what lies behind the row is not even multiplied by zero: it may be infinite */
-                const EN_NAME(mask) mask = MASK_BEFORE(over->width - x);
+                const EN_NAME(mask) mask = LANES_BEFORE(over->width - x);
                 REAL rest[LANES] = {0};
                 EN_NAME(copy)(rest, row + x, over->width - x);
                 const VECTOR outputs = LOAD(rest);
                 bias_sum += outputs;
-#pragma GCC unroll 9
+EN_UNROLL(9)
                 for (int i = 0; i < NARROW_TAPS; ++i)
-                    sum[i] += outputs * (VECTOR)((EN_NAME(mask))LOAD(taps[i] + first + x) & mask);
+                    sum[i] += outputs * SELECT(mask, LOAD(taps[i] + first + x), (VECTOR){0});
             }
         }
-#pragma GCC unroll 9
+EN_UNROLL(9)
     for (int i = 0; i < NARROW_TAPS; ++i)
         if (i < count)
             sums[i * width] += EN_NAME(sum_of_lanes)(sum[i]);

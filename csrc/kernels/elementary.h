@@ -22,7 +22,7 @@
 #define EXP_INFINITE 710.0
 #define EXPM1_MINUS_ONE (-40.0)
 #define SMALLEST_NORMAL 0x1p-1022
-#define COPYSIGN __builtin_copysign
+#define COPYSIGN EN_COPYSIGN
 #else
 #define MANTISSA_BITS 23
 #define BIAS 127
@@ -33,7 +33,7 @@
 #define EXP_INFINITE 89.0f
 #define EXPM1_MINUS_ONE (-20.0f)
 #define SMALLEST_NORMAL 0x1p-126f
-#define COPYSIGN __builtin_copysignf
+#define COPYSIGN EN_COPYSIGNF
 #endif
 #define ROUNDER (C(1.5) * INTEGER_SPACING) /* ROUNDER + x - ROUNDER rounds x; the sum's last bits hold the integer */
 

@@ -2,11 +2,6 @@
  * therefore cannot be `restrict`: the compiler has to be told, or it vectorises for arrays apart only. */
 #ifndef EN_ELEMENTWISE_H
 #define EN_ELEMENTWISE_H
-#if defined(__clang__)
-#define ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define ELEMENTWISE _Pragma("GCC ivdep")
-#else
-#define ELEMENTWISE
-#endif
+#include "runtime/portable.h"
+#define ELEMENTWISE EN_ELEMENTWISE
 #endif

@@ -23,7 +23,7 @@ typedef struct {
 } EN_NAME(matrix);
 
 /* Writes `count` columns of a tile to c, which may have any strides, and does on the way what `finish` says. */
-EN_TILE_SHARED void EN_NAME(store_part)(REAL *restrict c, ptrdiff_t c_row, ptrdiff_t c_column, REAL *restrict tile,
+EN_NOINLINE void EN_NAME(store_part)(REAL *restrict c, ptrdiff_t c_row, ptrdiff_t c_column, REAL *restrict tile,
                                         ptrdiff_t tile_row, ptrdiff_t rows, ptrdiff_t count,
                                         const EN_NAME(finish) *finish)
 {
@@ -50,7 +50,7 @@ EN_TILE_SHARED void EN_NAME(store_part)(REAL *restrict c, ptrdiff_t c_row, ptrdi
 }
 
 /* A tile of at most TILE_ROWS rows and TILE_VECTORS vectors; a with rows next to each other, or of any strides. */
-EN_TILE_SHARED void EN_NAME(any_tile)(REAL *restrict c, ptrdiff_t c_row, EN_NAME(matrix) a, const REAL *restrict b,
+EN_NOINLINE void EN_NAME(any_tile)(REAL *restrict c, ptrdiff_t c_row, EN_NAME(matrix) a, const REAL *restrict b,
                               ptrdiff_t b_row, const EN_NAME(finish) *finish, ptrdiff_t rows, ptrdiff_t vectors,
                               ptrdiff_t depth)
 {
@@ -116,9 +116,9 @@ static inline EN_NAME(finish) EN_NAME(finish_at)(const REAL *column_bias, const 
     const gemm_problem *p, ptrdiff_t m, ptrdiff_t n
 
 /* a where it lies times one panel of columns after the other, packed on the stack unless it can be read in place. */
-EN_TILE_SHARED void EN_NAME(by_panel)(EN_PARTS)
+EN_NOINLINE void EN_NAME(by_panel)(EN_PARTS)
 {
-    REAL packed[EN_GEMM_DEPTH * TILE_COLUMNS + LANES] __attribute__((aligned(64)));
+    _Alignas(64) REAL packed[EN_GEMM_DEPTH * TILE_COLUMNS + LANES];
     const ptrdiff_t blocks = gemm_tiles(p->k, EN_GEMM_DEPTH), tiles = gemm_tiles(m, TILE_ROWS);
     for (ptrdiff_t j = 0; j < n; j += TILE_COLUMNS) {
         const ptrdiff_t count = gemm_least(n - j, TILE_COLUMNS), vectors = gemm_tiles(count, LANES);
@@ -142,7 +142,7 @@ EN_TILE_SHARED void EN_NAME(by_panel)(EN_PARTS)
 
 /* Blocks of a and b packed into the workspace, so that every tile reads both in order and from near.
  *                            Goto & van de Geijn 2008, Anatomy of High-Performance Matrix Multiplication, figure 8 */
-EN_TILE_SHARED void EN_NAME(by_block)(EN_PARTS, REAL *restrict work)
+EN_NOINLINE void EN_NAME(by_block)(EN_PARTS, REAL *restrict work)
 {
     const ptrdiff_t blocks = gemm_tiles(p->k, EN_GEMM_DEPTH), heights = gemm_tiles(m, EN_GEMM_ROWS);
     REAL *packed_a = (REAL *)(((uintptr_t)work + 63) & ~(uintptr_t)63);
@@ -190,30 +190,30 @@ EN_INLINE void EN_NAME(dots_of)(const int rows, const int columns, VECTOR (*sums
     for (ptrdiff_t j = 0; j < LANES && j < count; j += columns) {
         VECTOR sum[EN_GEMM_FEW][8];
         const REAL *column[8];
-#pragma GCC unroll 8
+EN_UNROLL(8)
         for (int jj = 0; jj < columns; ++jj) {
             column[jj] = b + gemm_least(j + jj, count - 1) * b_column;
-#pragma GCC unroll 4
+EN_UNROLL(4)
             for (int i = 0; i < rows; ++i)
                 sum[i][jj] = (VECTOR){0};
         }
         ptrdiff_t k = 0;
         for (; k + LANES <= depth; k += LANES) {
             VECTOR left[EN_GEMM_FEW];
-#pragma GCC unroll 4
+EN_UNROLL(4)
             for (int i = 0; i < rows; ++i)
                 left[i] = LOAD(a + i * a_row + k);
-#pragma GCC unroll 8
+EN_UNROLL(8)
             for (int jj = 0; jj < columns; ++jj) {
                 VECTOR right = LOAD(column[jj] + k);
-#pragma GCC unroll 4
+EN_UNROLL(4)
                 for (int i = 0; i < rows; ++i)
                     sum[i][jj] += left[i] * right;
             }
         }
-#pragma GCC unroll 8
+EN_UNROLL(8)
         for (int jj = 0; jj < columns; ++jj)
-#pragma GCC unroll 4
+EN_UNROLL(4)
             for (int i = 0; i < rows; ++i)
                 if (j + jj < LANES)
                     sums[i][j + jj] = sum[i][jj];
@@ -221,7 +221,7 @@ EN_INLINE void EN_NAME(dots_of)(const int rows, const int columns, VECTOR (*sums
 }
 
 /* Few rows times columns, LANES of them at a time, packed on the stack unless they are contiguous along k. */
-EN_TILE_SHARED void EN_NAME(by_dot)(EN_PARTS)
+EN_NOINLINE void EN_NAME(by_dot)(EN_PARTS)
 {
     const ptrdiff_t blocks = gemm_tiles(p->k, EN_GEMM_DOT_BLOCK);
     REAL rows_of_a[EN_GEMM_FEW * EN_GEMM_DOT_BLOCK], columns_of_b[LANES * EN_GEMM_DOT_BLOCK + LANES];
@@ -264,7 +264,7 @@ EN_TILE_SHARED void EN_NAME(by_dot)(EN_PARTS)
 }
 
 /* No products to add: c is what `finish` makes of zero. */
-EN_TILE_SHARED void EN_NAME(without_depth)(EN_PARTS)
+EN_NOINLINE void EN_NAME(without_depth)(EN_PARTS)
 {
     for (ptrdiff_t i = 0; i < m; ++i)
         for (ptrdiff_t j = 0; j < n; ++j) {

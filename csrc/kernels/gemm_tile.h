@@ -23,11 +23,8 @@
 
 #ifndef EN_GEMM_TILE_H
 #define EN_GEMM_TILE_H
-/* For what is called from many places: copies of it would be most of the library. */
-#define EN_TILE_SHARED static __attribute__((noinline))
-
 /* Both GCC and clang have __builtin_shufflevector since the version tested here; without it, plain loops. */
-#if defined(__has_builtin)
+#if EN_GNU_C && defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define EN_CAN_INTERLEAVE 1
 #endif
@@ -89,15 +86,15 @@ EN_INLINE VECTOR EN_NAME(interleave_high)(VECTOR a, VECTOR b)
  * bottom of the lanes' numbers; doing so once per bit exchanges the two. */
 EN_INLINE void EN_NAME(transpose)(VECTOR *row)
 {
-#pragma GCC unroll 4
+EN_UNROLL(4)
     for (int stage = 1; stage < LANES; stage *= 2) {
         VECTOR next[LANES];
-#pragma GCC unroll 8
+EN_UNROLL(8)
         for (int i = 0; i < LANES / 2; ++i) {
             next[2 * i] = EN_NAME(interleave_low)(row[i], row[i + LANES / 2]);
             next[2 * i + 1] = EN_NAME(interleave_high)(row[i], row[i + LANES / 2]);
         }
-#pragma GCC unroll 16
+EN_UNROLL(16)
         for (int i = 0; i < LANES; ++i)
             row[i] = next[i];
     }
@@ -108,18 +105,18 @@ EN_INLINE void EN_NAME(transpose)(VECTOR *row)
 EN_INLINE VECTOR EN_NAME(lane_sums)(VECTOR *row)
 {
 #if EN_CAN_INTERLEAVE
-#pragma GCC unroll 4
+EN_UNROLL(4)
     for (int half = LANES / 2; half > 0; half /= 2)
-#pragma GCC unroll 8
+EN_UNROLL(8)
         for (int i = 0; i < half; ++i)
             row[i] = EN_NAME(interleave_low)(row[i], row[i + half]) + EN_NAME(interleave_high)(row[i], row[i + half]);
     return row[0];
 #else
     VECTOR sums;
     for (int i = 0; i < LANES; ++i) {
-        sums[i] = 0;
+        LANE(sums, i) = 0;
         for (int lane = 0; lane < LANES; ++lane)
-            sums[i] += row[i][lane];
+            LANE(sums, i) += LANE(row[i], lane);
     }
     return sums;
 #endif
@@ -127,18 +124,18 @@ EN_INLINE VECTOR EN_NAME(lane_sums)(VECTOR *row)
 
 /* Transposes `count` <= LANES lines of `depth` elements: packed[k * width] = lines' elements k, zero behind `count`.
  * Writes whole vectors in the order of k: what lies behind one is overwritten by the next. */
-EN_TILE_SHARED void EN_NAME(pack_few_lines)(REAL *restrict packed, const REAL *restrict lines, ptrdiff_t line_stride,
+EN_NOINLINE void EN_NAME(pack_few_lines)(REAL *restrict packed, const REAL *restrict lines, ptrdiff_t line_stride,
                                     ptrdiff_t count, ptrdiff_t width, ptrdiff_t depth)
 {
 #if EN_CAN_INTERLEAVE
     if (depth >= LANES) {
         for (ptrdiff_t k = 0;;) {
             VECTOR row[LANES];
-#pragma GCC unroll 16
+EN_UNROLL(16)
             for (int i = 0; i < LANES; ++i)
                 row[i] = i < count ? LOAD(lines + i * line_stride + k) : (VECTOR){0};
             EN_NAME(transpose)(row);
-#pragma GCC unroll 16
+EN_UNROLL(16)
             for (int i = 0; i < LANES; ++i)
                 STORE(packed + (k + i) * width, row[i]);
             if (k == depth - LANES)
@@ -156,7 +153,7 @@ EN_TILE_SHARED void EN_NAME(pack_few_lines)(REAL *restrict packed, const REAL *r
  *              lines: in, element (i, k) at lines[i * line_stride + k * k_stride]      0 < count <= width
  *              readable: lines from the first one on that exist, at least `count`
  * Columns behind `count` are zero, or other lines. */
-EN_TILE_SHARED void EN_NAME(pack_lines)(REAL *restrict packed, const REAL *restrict lines, ptrdiff_t line_stride,
+EN_NOINLINE void EN_NAME(pack_lines)(REAL *restrict packed, const REAL *restrict lines, ptrdiff_t line_stride,
                                 ptrdiff_t k_stride, ptrdiff_t count, ptrdiff_t readable, ptrdiff_t width,
                                 ptrdiff_t depth)
 {
@@ -185,8 +182,7 @@ EN_TILE_SHARED void EN_NAME(pack_lines)(REAL *restrict packed, const REAL *restr
 /* 0 where x < 0, else x: NaN stays NaN. */
 EN_INLINE VECTOR EN_NAME(positive_part)(VECTOR x)
 {
-    __typeof__(x < x) negative = x < (VECTOR){0};
-    return (VECTOR)(~negative & (__typeof__(negative))x);
+    return SELECT(x < (VECTOR){0}, (VECTOR){0}, x);
 }
 
 /* What becomes of a finished sum: c = sum, or c + sum; then the bias of its column and of its row; then max(., 0). */
@@ -207,37 +203,37 @@ EN_INLINE void EN_NAME(tile_of)(const int rows, const int vectors, REAL *restric
 {
     VECTOR sum[TILE_ROWS][TILE_MOST_VECTORS];
     const REAL *third[(TILE_ROWS + 2) / 3]; /* every third row: the two behind it are one addressing mode away */
-#pragma GCC unroll 4
+EN_UNROLL(4)
     for (int i = 0; i < (rows + 2) / 3; ++i)
         third[i] = a + 3 * i * a_row;
-#pragma GCC unroll 16
+EN_UNROLL(16)
     for (int i = 0; i < rows; ++i) {
         VECTOR first = start ? BROADCAST(start[i]) : (VECTOR){0};
-#pragma GCC unroll 8
+EN_UNROLL(8)
         for (int j = 0; j < vectors; ++j)
             sum[i][j] = first;
     }
     for (ptrdiff_t k = 0; k < depth; ++k) {
         VECTOR row[TILE_MOST_VECTORS];
-#pragma GCC unroll 8
+EN_UNROLL(8)
         for (int j = 0; j < vectors; ++j)
             row[j] = LOAD(b + j * LANES);
-#pragma GCC unroll 16
+EN_UNROLL(16)
         for (int i = 0; i < rows; ++i) {
             VECTOR factor = BROADCAST(third[i / 3][i % 3 * a_row]);
-#pragma GCC unroll 8
+EN_UNROLL(8)
             for (int j = 0; j < vectors; ++j)
                 sum[i][j] += factor * row[j];
         }
         b += b_step;
-#pragma GCC unroll 4
+EN_UNROLL(4)
         for (int i = 0; i < (rows + 2) / 3; ++i)
             third[i] += a_step;
     }
     /* One branch per step and tile: the compiler would turn branches inside of one loop into a loop for each case. */
 #define EACH_SUM(update) \
-    _Pragma("GCC unroll 16") for (int i = 0; i < rows; ++i) \
-        _Pragma("GCC unroll 8") for (int j = 0; j < vectors; ++j) \
+    EN_UNROLL(16) for (int i = 0; i < rows; ++i) \
+        EN_UNROLL(8) for (int j = 0; j < vectors; ++j) \
             update
     if (finish && finish->add)
         EACH_SUM(sum[i][j] = LOAD(c + i * c_stride + j * LANES) + sum[i][j];)

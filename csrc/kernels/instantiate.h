@@ -16,13 +16,6 @@
 #define EN_NAME(kernel) EN_JOIN3(kernel, EN_SUFFIX, EN_ISA)
 #define C(number) ((REAL)(number))
 
-/* Inlined whatever the size: one call left standing keeps its loop scalar, and hides constants that unroll another. */
-#if defined(__GNUC__)
-#define EN_INLINE static inline __attribute__((always_inline))
-#else
-#define EN_INLINE static inline
-#endif
-
 #define EN_ISA baseline
 #define EN_VECTOR 16
 #include "kernels/per_dtype.h"

@@ -16,15 +16,22 @@
 #define COLUMN_ROWS 16 /* rows of a block of columns at a time, whose sums stay in registers meanwhile */
 
 /* A vector of doubles that fills a register. */
-typedef double EN_NAME(doubles) __attribute__((vector_size(EN_VECTOR)));
 #define DOUBLES EN_NAME(doubles)
+#if EN_GNU_C
+typedef double DOUBLES __attribute__((vector_size(EN_VECTOR)));
 #define DOUBLE_LANES ((ptrdiff_t)(EN_VECTOR / sizeof(double)))
+#else
+typedef double DOUBLES;
+#define DOUBLE_LANES ((ptrdiff_t)1)
+#endif
 
 /* DOUBLE_LANES elements as doubles. Written out, because it is one instruction then; of __builtin_convertvector gcc 12
  * makes two halves and joins them, which took a third of the time of a batch of features. */
 static inline DOUBLES EN_NAME(load)(const REAL *x)
 {
-#if EN_VECTOR == 64
+#if !EN_GNU_C
+    return (double)*x;
+#elif EN_VECTOR == 64
     return (DOUBLES){x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]};
 #elif EN_VECTOR == 32
     return (DOUBLES){x[0], x[1], x[2], x[3]};
@@ -44,7 +51,7 @@ static inline double EN_NAME(total)(DOUBLES v)
 {
     double sum = 0;
     for (ptrdiff_t lane = 0; lane < DOUBLE_LANES; ++lane)
-        sum += v[lane];
+        sum += LANE(v, lane);
     return sum;
 }
 

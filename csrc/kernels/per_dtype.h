@@ -3,7 +3,7 @@
 
 #define REAL float
 #define BITS uint32_t
-#define FABS __builtin_fabsf
+#define FABS EN_FABSF
 #define SQRT sqrtf
 #define EN_SUFFIX f32
 #define EN_IS_DOUBLE 0
@@ -19,7 +19,7 @@ static const struct EN_JOIN2(EN_CONCERN, kernels_f32) EN_NAME(EN_CONCERN) = {EN_
 
 #define REAL double
 #define BITS uint64_t
-#define FABS __builtin_fabs
+#define FABS EN_FABS
 #define SQRT sqrt
 #define EN_SUFFIX f64
 #define EN_IS_DOUBLE 1

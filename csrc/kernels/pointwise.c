@@ -8,12 +8,6 @@
 #include "kernels/elementwise.h"
 #include "kernels/reductions.h"
 
-#if defined(__GNUC__)
-#define EN_CALLED static __attribute__((noinline))
-#else
-#define EN_CALLED static
-#endif
-
 #define LEAKYRELU_SLOPE C(0.01)
 #define SELU_SCALE C(1.0507009873554805)
 #define SELU_FLOOR C(1.6732632423543772 * 1.0507009873554805)
@@ -31,7 +25,7 @@
  * faster than a scalar rest and keeps that rest out of the binary (231 kB without, 147 kB with). */
 #define FORWARD(name) \
     EN_INLINE REAL EN_NAME(name##_element)(REAL x); \
-    EN_CALLED void EN_NAME(name##_tiles)(REAL *y, const REAL *x, ptrdiff_t n) \
+    EN_NOINLINE void EN_NAME(name##_tiles)(REAL *y, const REAL *x, ptrdiff_t n) \
     { \
         ELEMENTWISE for (ptrdiff_t i = 0; i < (n & -(ptrdiff_t)LANES); ++i) \
             y[i] = EN_NAME(name##_element)(x[i]); \
@@ -50,7 +44,7 @@
     EN_INLINE REAL EN_NAME(name##_element)(REAL x)
 #define BACKWARD(name, saved) \
     EN_INLINE REAL EN_NAME(name##_element)(REAL dy, REAL saved); \
-    EN_CALLED void EN_NAME(name##_tiles)(REAL *dx, const REAL *dy, const REAL *saved, ptrdiff_t n) \
+    EN_NOINLINE void EN_NAME(name##_tiles)(REAL *dx, const REAL *dy, const REAL *saved, ptrdiff_t n) \
     { \
         ELEMENTWISE for (ptrdiff_t i = 0; i < (n & -(ptrdiff_t)LANES); ++i) \
             dx[i] = EN_NAME(name##_element)(dy[i], saved[i]); \
@@ -430,7 +424,6 @@ static void EN_NAME(activation_backward_sums)(REAL *dx, REAL *restrict sums, con
 #undef GELU_FAR
 #undef FORWARD
 #undef BACKWARD
-#undef EN_CALLED
 #undef REAL_SUMS
 #undef SUM_BLOCK
 #undef SUM

@@ -2,12 +2,14 @@
  * The order is the order of preference: a later one is faster where it is there. */
 #ifndef EN_ISA_H
 #define EN_ISA_H
+#include "runtime/portable.h"
 
 enum { EN_ISA_BASELINE, EN_ISA_AVX2, EN_ISA_AVX512, EN_ISA_COUNT };
 
 /* Per-function targets need GCC or clang; anything else, and any other CPU, runs the baseline, which the compiler
- * vectorises for what the platform guarantees (SSE2 on x86-64, NEON on aarch64). */
-#if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
+ * vectorises for what the platform guarantees (SSE2 on x86-64, NEON on aarch64). So does GCC for Windows, which does not
+ * align the stack for vectors of more than 16 bytes (GCC bug 54412). */
+#if EN_GNU_C && defined(__x86_64__) && (!defined(_WIN32) || defined(__clang__))
 #define EN_X86_DISPATCH 1
 #else
 #define EN_X86_DISPATCH 0

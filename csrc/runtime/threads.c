@@ -4,6 +4,8 @@
  * it, and closes it when the blocks have run out; it then waits for those who are inside, but for nobody who comes too
  * late. So a worker that the system does not let run delays nobody. Between regions a worker watches for the next one
  * for SPIN_NANOSECONDS at most and then sleeps. Where two threads call at the same time, the second works alone. */
+#define _POSIX_C_SOURCE 200809L
+#include "runtime/portable.h"
 #include "runtime/threads_pool.h"
 
 #if EN_HAS_POOL
@@ -47,9 +49,9 @@ static void pool_reset(void)
 
 static inline void relax(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#if EN_GNU_C && (defined(__x86_64__) || defined(__i386__))
     __builtin_ia32_pause();
-#elif defined(__aarch64__)
+#elif EN_GNU_C && defined(__aarch64__)
     __asm__ __volatile__("yield");
 #endif
 }
