@@ -7,7 +7,7 @@ PARITY = .venv-parity/bin
 BENCH = .venv-bench/bin
 SOURCES = setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: help demo test build lint format parity bench bench-scaling bench-neighbour performance wheel-test clean
+.PHONY: help demo test build lint format parity bench bench-scaling bench-neighbour performance wheel-test sanitize cross clean
 
 help:
 	@echo "make demo        train a network on real handwritten digits and draw the result"
@@ -18,6 +18,8 @@ help:
 	@echo "make bench       time every workload beside PyTorch, JAX and scikit-learn, in an environment of its own"
 	@echo "make bench-scaling, make bench-neighbour: cost against size; speed beside a busy process"
 	@echo "make performance measure all of docs/performance.md again"
+	@echo "make sanitize    run the tests that face the kernels in a build with address and undefined-behaviour sanitizers"
+	@echo "make cross       run the C self-test of the kernels natively, with clang, in plain C, for aarch64; build for Windows"
 	@echo "make wheel-test  build sdist and wheel, test the installed wheel from outside the tree"
 
 demo: .venv/demo
@@ -73,6 +75,12 @@ performance: .venv-bench/peers
 
 wheel-test:
 	PYTHON=$(PYTHON) bash tests/packaging/wheel_test.sh
+
+sanitize: .venv/dev
+	$(BIN)/python tests/native/sanitize.py $(ARGS)
+
+cross:
+	bash tests/native/cross.sh
 
 clean:
 	rm -rf .venv .venv-parity .venv-bench build dist runs enilnets.egg-info enilnets/_ext/*.so

@@ -4,6 +4,7 @@ Everything else about the package is in pyproject.toml. Generated C goes to buil
 """
 
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -52,6 +53,11 @@ GCC_FLAGS = [
 ]
 GCC_LINK_FLAGS = ["-pthread", "-Wl,-s"] if sys.platform.startswith("linux") else []
 
+# CFLAGS come once more behind ours, so that they have the last word; asking for symbols with -g keeps them.
+CFLAGS = shlex.split(os.environ.get("CFLAGS", ""))
+if "-g" in CFLAGS:
+    GCC_LINK_FLAGS = [flag for flag in GCC_LINK_FLAGS if flag != "-Wl,-s"]
+
 
 def extension(concern: str) -> Extension:
     """The compiled module enilnets._ext.<concern>."""
@@ -82,7 +88,7 @@ class BuildExtensions(build_ext):
                     "macOS: xcode-select --install) or set CC, then try again."
                 )
             for ext in self.extensions:
-                ext.extra_compile_args = [*GCC_FLAGS, *ext.extra_compile_args]
+                ext.extra_compile_args = [*GCC_FLAGS, *ext.extra_compile_args, *CFLAGS]
                 ext.extra_link_args = [*GCC_LINK_FLAGS, *ext.extra_link_args]
         super().build_extensions()
 

@@ -1,0 +1,143 @@
+#ifndef REAL
+#define EN_SELFTEST "norm.c"
+#include "kernels/norm.h"
+#include "instantiate.h"
+#else
+
+#ifndef EN_SELFTEST_NORM
+#define EN_SELFTEST_NORM
+/* batch, channels, pixels: both loop orders, their border, vector remainders, several blocks of channels */
+static const ptrdiff_t norm_shapes[][3] = {
+    {1, 1, 1}, {1, 300, 1}, {7, 5, 1},  {64, 131, 1}, {5, 3, 2},   {4, 70, 4},   {3, 40, 7}, {3, 9, 31},
+    {3, 9, 32}, {3, 9, 33}, {2, 4, 49}, {5, 2, 196},  {1, 3, 1000}, {4, 0, 5},   {4, 0, 50},
+};
+#endif
+
+/* What every test has: statistics in wide numbers are those of channel `at` of x. */
+#define FOR_BATCHES \
+    for (ptrdiff_t shape = 0, n, c, s; shape < LENGTH(norm_shapes) \
+         && (n = norm_shapes[shape][0], c = norm_shapes[shape][1], s = norm_shapes[shape][2], \
+             begin_case("n = %d, c = %d, s = %d", (int)n, (int)c, (int)s), 1); ++shape)
+#define FOR_CHANNEL(i, j) EACH(i, n) for (ptrdiff_t j = (i * c + at) * s; j < (i * c + at + 1) * s; ++j)
+
+/* Channels of very different mean and spread. */
+static REAL *NAME(batch)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t s)
+{
+    REAL *x = RANDOM(n * c * s, -1, 1);
+    EACH(i, n * c * s)
+        x[i] = (REAL)(x[i] * (1 + (double)(i / s % c % 7)) + (double)(i / s % c % 5) * 4 - 8);
+    return x;
+}
+
+static void NAME(moments)(wide *mean, wide *var, const REAL *x, ptrdiff_t n, ptrdiff_t c, ptrdiff_t s, ptrdiff_t at)
+{
+    *mean = *var = 0;
+    FOR_CHANNEL(i, j)
+        *mean += x[j];
+    *mean /= (wide)(n * s);
+    FOR_CHANNEL(i, j)
+        *var += (x[j] - *mean) * (x[j] - *mean);
+    *var /= (wide)(n * s);
+}
+
+/* Statistics are sums in double precision, so their errors are those of a few operations on results of this size. */
+#define NEAR(size) (64 * EPS * (size))
+
+TEST(batchnorm)
+{
+    const double eps = 1e-5;
+    FOR_BATCHES {
+        REAL *x = NAME(batch)(n, c, s), *y = UNSET(n * c * s), *gamma = RANDOM(c, -2, 2), *beta = RANDOM(c, -2, 2);
+        REAL *mean = UNSET(c), *var = UNSET(c), *inv_std = UNSET(c);
+        CALL(batchnorm)(y, mean, var, inv_std, x, gamma, beta, eps, n, c, s);
+        EACH(at, c) {
+            wide mean_, var_;
+            NAME(moments)(&mean_, &var_, x, n, c, s, at);
+            const wide factor = 1 / sqrtl(var_ + eps);
+            agree("mean", at, mean[at], mean_, NEAR(10));
+            agree("var", at, var[at], var_, NEAR(20));
+            agree("inv_std", at, inv_std[at], factor, NEAR(factor));
+            FOR_CHANNEL(i, j)
+                agree("y", j, y[j], gamma[at] * (x[j] - mean_) * factor + beta[at],
+                      NEAR(magnitude(gamma[at]) * magnitude(x[j] - mean_) * factor + 2));
+        }
+    }
+}
+
+TEST(batchnorm_backward)
+{
+    FOR_BATCHES {
+        REAL *x = NAME(batch)(n, c, s), *dy = RANDOM(n * c * s, -1, 1), *gamma = RANDOM(c, -2, 2);
+        REAL *mean = UNSET(c), *inv_std = UNSET(c), *dx = UNSET(n * c * s), *again = UNSET(2 * c);
+        REAL *dgamma = UNSET(c), *dbeta = UNSET(c);
+        EACH(at, c) {
+            wide mean_, var_;
+            NAME(moments)(&mean_, &var_, x, n, c, s, at);
+            mean[at] = (REAL)mean_;
+            inv_std[at] = (REAL)(1 / sqrtl(var_ + 1));
+        }
+        CALL(batchnorm_backward)(dx, dgamma, dbeta, dy, x, mean, inv_std, gamma, n, c, s);
+        CALL(batchnorm_backward)(NULL, again, again + c, dy, x, mean, inv_std, gamma, n, c, s);
+        EACH(at, c) {
+            wide mean_, var_, sum = 0, products = 0;
+            const wide count = (wide)(n * s), factor = inv_std[at];
+            NAME(moments)(&mean_, &var_, x, n, c, s, at);
+            FOR_CHANNEL(i, j) {
+                sum += dy[j];
+                products += dy[j] * (x[j] - mean_) * factor;
+            }
+            agree("dbeta", at, dbeta[at], sum, NEAR(magnitude(sum) + 1));
+            agree("dgamma", at, dgamma[at], products, NEAR(magnitude(products) + 1));
+            agree("dgamma alone", at, again[at], dgamma[at], 0);
+            agree("dbeta alone", at, again[c + at], dbeta[at], 0);
+            FOR_CHANNEL(i, j)
+                agree("dx", j, dx[j],
+                      gamma[at] * factor / count * (count * dy[j] - sum - (x[j] - mean_) * factor * products), NEAR(4));
+        }
+    }
+}
+
+TEST(batchnorm_inference)
+{
+    const double eps = 1e-5;
+    FOR_BATCHES {
+        REAL *x = NAME(batch)(n, c, s), *y = UNSET(n * c * s), *gamma = RANDOM(c, -2, 2), *beta = RANDOM(c, -2, 2);
+        REAL *mean = RANDOM(c, -1, 1), *var = RANDOM(c, 0.1, 3);
+        CALL(batchnorm_inference)(y, x, mean, var, gamma, beta, eps, n, c, s);
+        EACH(at, c)
+            FOR_CHANNEL(i, j) {
+                const wide scaled = gamma[at] * ((wide)x[j] - mean[at]) / sqrtl(var[at] + (wide)eps);
+                agree("y", j, y[j], scaled + beta[at], NEAR(magnitude(scaled) + 2));
+            }
+    }
+}
+
+TEST(batchnorm_inference_backward)
+{
+    const double eps = 1e-5;
+    FOR_BATCHES {
+        REAL *x = NAME(batch)(n, c, s), *dy = RANDOM(n * c * s, -1, 1), *gamma = RANDOM(c, -2, 2);
+        REAL *mean = RANDOM(c, -1, 1), *var = RANDOM(c, 0.1, 3), *dx = UNSET(n * c * s), *again = UNSET(n * c * s);
+        REAL *dgamma = UNSET(c), *dbeta = UNSET(c);
+        CALL(batchnorm_inference_backward)(dx, dgamma, dbeta, dy, x, mean, var, gamma, eps, n, c, s);
+        CALL(batchnorm_inference_backward)(again, NULL, NULL, dy, x, mean, var, gamma, eps, n, c, s);
+        EACH(at, c) {
+            const wide root = sqrtl(var[at] + (wide)eps);
+            wide sum = 0, products = 0, size = 0;
+            FOR_CHANNEL(i, j) {
+                sum += dy[j];
+                products += dy[j] * ((wide)x[j] - mean[at]) / root;
+                size += magnitude(dy[j] * ((wide)x[j] - mean[at]) / root);
+                agree("dx", j, dx[j], gamma[at] * dy[j] / root, NEAR(magnitude(gamma[at] * dy[j] / root)));
+                agree("dx alone", j, again[j], dx[j], 0);
+            }
+            agree("dbeta", at, dbeta[at], sum, NEAR(magnitude(sum) + 1));
+            agree("dgamma", at, dgamma[at], products, EPS * magnitude(products) * 4 + (wide)(n * s) * DBL_EPSILON * size);
+        }
+    }
+}
+
+#undef FOR_BATCHES
+#undef FOR_CHANNEL
+#undef NEAR
+#endif
