@@ -33,12 +33,13 @@ TEST(dropout_forward)
         EACH(r, LENGTH(rates)) {
             const ptrdiff_t n = dropout_sizes[size];
             const uint64_t key = random_bits();
-            begin_case("n = %d, rate = %g", (int)n, rates[r]);
+            const ptrdiff_t first = r % 3 * 5 * EN_DROPOUT_BLOCK;
+            begin_case("n = %d from element %d on, rate = %g", (int)n, (int)first, rates[r]);
             REAL *y = UNSET(n), *x = RANDOM(n, -1, 1);
             uint8_t *mask = unset_array(1, n);
-            CALL(dropout_forward)(y, mask, x, key, rates[r], n);
+            CALL(dropout_forward)(y, mask, x, key, rates[r], first, n);
             EACH(i, n) {
-                const int kept = is_kept(key, rates[r], i);
+                const int kept = is_kept(key, rates[r], first + i);
                 const REAL share = (REAL)(1 - rates[r]);
                 agree("mask", i, mask[i], kept, 0);
                 agree("y", i, y[i], kept ? x[i] / share : 0, 0);

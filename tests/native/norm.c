@@ -43,13 +43,42 @@ static void NAME(moments)(wide *mean, wide *var, const REAL *x, ptrdiff_t n, ptr
 /* Statistics are sums in double precision, so their errors are those of a few operations on results of this size. */
 #define NEAR(size) (64 * EPS * (size))
 
+/* The same output with an activation behind it, where z is kept and where it is not. */
+static void NAME(twice)(REAL *y, const REAL *x, ptrdiff_t n)
+{
+    EACH(i, n)
+        y[i] = 2 * x[i];
+}
+
+static void NAME(check_activated)(const REAL *x, const REAL *want, const REAL *gamma, const REAL *beta, ptrdiff_t n,
+                                  ptrdiff_t c, ptrdiff_t s)
+{
+    REAL *y = UNSET(n * c * s), *z = UNSET(n * c * s), *y_alone = UNSET(n * c * s), *statistics = UNSET(3 * c);
+    const en_activation activate = (en_activation)NAME(twice);
+    CALL(batchnorm)(y, z, statistics, statistics + c, statistics + 2 * c, x, gamma, beta, 1e-5, activate, n, c, s, 0, c);
+    CALL(batchnorm)(y_alone, NULL, statistics, statistics + c, statistics + 2 * c, x, gamma, beta, 1e-5, activate, n, c,
+                    s, 0, c);
+    EACH(i, n * c * s) {
+        agree("z", i, z[i], want[i], 0);
+        agree("activated y", i, y[i], 2 * want[i], 0);
+        agree("activated y alone", i, y_alone[i], y[i], 0);
+    }
+}
+
+/* Runs a call for the channels up to a cut and for those behind it. */
+#define CUT(call) \
+    for (ptrdiff_t cut = lesser(c, c / 2 / EN_NORM_BLOCK(s) * EN_NORM_BLOCK(s)), first = 0, stop = cut, part = 0; \
+         part < 2; ++part, first = cut, stop = c) \
+        call;
+
 TEST(batchnorm)
 {
     const double eps = 1e-5;
     FOR_BATCHES {
         REAL *x = NAME(batch)(n, c, s), *y = UNSET(n * c * s), *gamma = RANDOM(c, -2, 2), *beta = RANDOM(c, -2, 2);
         REAL *mean = UNSET(c), *var = UNSET(c), *inv_std = UNSET(c);
-        CALL(batchnorm)(y, mean, var, inv_std, x, gamma, beta, eps, n, c, s);
+        CUT(CALL(batchnorm)(y, NULL, mean, var, inv_std, x, gamma, beta, eps, NULL, n, c, s, first, stop))
+        NAME(check_activated)(x, y, gamma, beta, n, c, s);
         EACH(at, c) {
             wide mean_, var_;
             NAME(moments)(&mean_, &var_, x, n, c, s, at);
@@ -76,8 +105,8 @@ TEST(batchnorm_backward)
             mean[at] = (REAL)mean_;
             inv_std[at] = (REAL)(1 / sqrtl(var_ + 1));
         }
-        CALL(batchnorm_backward)(dx, dgamma, dbeta, dy, x, mean, inv_std, gamma, n, c, s);
-        CALL(batchnorm_backward)(NULL, again, again + c, dy, x, mean, inv_std, gamma, n, c, s);
+        CUT(CALL(batchnorm_backward)(dx, dgamma, dbeta, dy, NULL, x, mean, inv_std, gamma, NULL, n, c, s, first, stop))
+        CALL(batchnorm_backward)(NULL, again, again + c, dy, NULL, x, mean, inv_std, gamma, NULL, n, c, s, 0, c);
         EACH(at, c) {
             wide mean_, var_, sum = 0, products = 0;
             const wide count = (wide)(n * s), factor = inv_std[at];
@@ -103,7 +132,7 @@ TEST(batchnorm_inference)
     FOR_BATCHES {
         REAL *x = NAME(batch)(n, c, s), *y = UNSET(n * c * s), *gamma = RANDOM(c, -2, 2), *beta = RANDOM(c, -2, 2);
         REAL *mean = RANDOM(c, -1, 1), *var = RANDOM(c, 0.1, 3);
-        CALL(batchnorm_inference)(y, x, mean, var, gamma, beta, eps, n, c, s);
+        CUT(CALL(batchnorm_inference)(y, NULL, x, mean, var, gamma, beta, eps, NULL, n, c, s, first, stop))
         EACH(at, c)
             FOR_CHANNEL(i, j) {
                 const wide scaled = gamma[at] * ((wide)x[j] - mean[at]) / sqrtl(var[at] + (wide)eps);
@@ -119,8 +148,9 @@ TEST(batchnorm_inference_backward)
         REAL *x = NAME(batch)(n, c, s), *dy = RANDOM(n * c * s, -1, 1), *gamma = RANDOM(c, -2, 2);
         REAL *mean = RANDOM(c, -1, 1), *var = RANDOM(c, 0.1, 3), *dx = UNSET(n * c * s), *again = UNSET(n * c * s);
         REAL *dgamma = UNSET(c), *dbeta = UNSET(c);
-        CALL(batchnorm_inference_backward)(dx, dgamma, dbeta, dy, x, mean, var, gamma, eps, n, c, s);
-        CALL(batchnorm_inference_backward)(again, NULL, NULL, dy, x, mean, var, gamma, eps, n, c, s);
+        CUT(CALL(batchnorm_inference_backward)(dx, dgamma, dbeta, dy, NULL, x, mean, var, gamma, eps, NULL, n, c, s, first,
+                                               stop))
+        CALL(batchnorm_inference_backward)(again, NULL, NULL, dy, NULL, x, mean, var, gamma, eps, NULL, n, c, s, 0, c);
         EACH(at, c) {
             const wide root = sqrtl(var[at] + (wide)eps);
             wide sum = 0, products = 0, size = 0;
@@ -137,6 +167,19 @@ TEST(batchnorm_inference_backward)
     }
 }
 
+TEST(blend)
+{
+    EACH(n, 40) {
+        begin_case("n = %d", (int)n);
+        REAL *x = RANDOM(n, -1, 1), *y = RANDOM(n, -1, 1), *before = UNSET(n);
+        memcpy(before, x, (size_t)n * sizeof(REAL));
+        CALL(blend)(x, y, 0.1, n);
+        EACH(i, n)
+            agree("x", i, x[i], (1 - 0.1L) * before[i] + 0.1L * y[i], 4 * EPS);
+    }
+}
+
+#undef CUT
 #undef FOR_BATCHES
 #undef FOR_CHANNEL
 #undef NEAR

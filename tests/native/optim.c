@@ -12,7 +12,8 @@ static const ptrdiff_t step_sizes[] = {0, 1, 2, 7, 17, 1023, 1024, 1025, 2503};
 /* Runs a step of a rule on w, state m and v and gradients g, and compares with `oracle`, which updates the wide numbers
  * w_, m_, v_ by g_. A few terms make up every result, none of which is larger than 2. */
 #define CHECK_STEP(step, oracle) \
-    const REAL lr = C(0.1), beta1 = C(0.9), beta2 = C(0.99), eps = C(1e-8), l2 = C(0.01), scale = C(0.5); \
+    const double rho1 = 0.9, rho2 = 0.99; \
+    const REAL lr = C(0.1), beta1 = C(rho1), beta2 = C(rho2), eps = C(1e-8), l2 = C(0.01), scale = C(0.5); \
     const REAL correction1 = C(0.271), correction2 = C(0.029701); \
     EACH(size, LENGTH(step_sizes)) { \
         const ptrdiff_t n = step_sizes[size]; \
@@ -57,8 +58,8 @@ TEST(sgd_step)
 
 TEST(rmsprop_step)
 {
-    CHECK_STEP(CALL(rmsprop_step)(w, v, g, lr, beta2, eps, l2, scale, n), {
-        v_ = beta2 * v_ + (1 - (wide)beta2) * g_ * g_;
+    CHECK_STEP(CALL(rmsprop_step)(w, v, g, lr, rho2, eps, l2, scale, n), {
+        v_ = beta2 * v_ + (1 - (wide)rho2) * g_ * g_;
         w_ -= lr * g_ / (sqrtl(v_) + eps);
     })
 }
@@ -73,9 +74,9 @@ TEST(adagrad_step)
 
 TEST(adam_step)
 {
-    CHECK_STEP(CALL(adam_step)(w, m, v, g, lr, beta1, beta2, eps, correction1, correction2, l2, scale, n), {
-        m_ = beta1 * m_ + (1 - (wide)beta1) * g_;
-        v_ = beta2 * v_ + (1 - (wide)beta2) * g_ * g_;
+    CHECK_STEP(CALL(adam_step)(w, m, v, g, lr, rho1, rho2, eps, correction1, correction2, l2, scale, n), {
+        m_ = beta1 * m_ + (1 - (wide)rho1) * g_;
+        v_ = beta2 * v_ + (1 - (wide)rho2) * g_ * g_;
         w_ -= lr * (m_ / correction1) / (sqrtl(v_ / correction2) + eps);
     })
 }
