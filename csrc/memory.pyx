@@ -7,10 +7,13 @@ cdef extern from "runtime/memory_module.h":
         void *take(size_t bytes) nogil
         void give_back(void *start) nogil
     const en_memory en_memory_functions
+    int EN_KEEPS_MEMORY
     void en_memory_start()
     size_t en_memory_in_use()
     size_t en_memory_kept()
     void en_memory_release()
+
+KEEPS_MEMORY = bool(EN_KEEPS_MEMORY)
 
 en_memory_start()
 functions = PyCapsule_New(<void *>&en_memory_functions, b"enilnets._ext.memory.functions", NULL)
@@ -40,7 +43,7 @@ cdef class Block:
 
 
 def in_use():
-    """Bytes that live blocks and workspaces take."""
+    """Bytes that live blocks and workspaces take, or 0 unless ``KEEPS_MEMORY``."""
     return en_memory_in_use()
 
 

@@ -1,10 +1,14 @@
 /* The allocator behind memory.h: one list of free blocks per size class, eight classes to every power of two. */
+#define _POSIX_C_SOURCE 200809L
 #include "runtime/memory_module.h"
 
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
+
+#define MOST_BYTES (SIZE_MAX / 4)
+
+#if EN_KEEPS_MEMORY
+#include <stdatomic.h>
 #include "runtime/threads_pool.h"
 #if EN_HAS_POOL
 #include <pthread.h>
@@ -81,7 +85,7 @@ static void *memory_take(size_t bytes)
     header *block, *surplus = NULL;
     if (bytes < LEAST_BYTES)
         bytes = LEAST_BYTES;
-    if (bytes > SIZE_MAX / 4)
+    if (bytes > MOST_BYTES)
         return NULL;
     int class_ = class_of(bytes, &size);
     lock();
@@ -159,5 +163,37 @@ void en_memory_start(void)
     pthread_atfork(lock, unlock, unlock); /* no child inherits a list that another thread was changing */
 #endif
 }
+
+#else
+
+static void *memory_take(size_t bytes)
+{
+    void *start;
+    return bytes <= MOST_BYTES && posix_memalign(&start, EN_MEMORY_ALIGNMENT, bytes) == 0 ? start : NULL;
+}
+
+static void memory_give_back(void *start)
+{
+    free(start);
+}
+
+size_t en_memory_in_use(void)
+{
+    return 0;
+}
+
+size_t en_memory_kept(void)
+{
+    return 0;
+}
+
+void en_memory_release(void)
+{
+}
+
+void en_memory_start(void)
+{
+}
+#endif
 
 const en_memory en_memory_functions = {memory_take, memory_give_back};

@@ -34,6 +34,18 @@
 #define EN_ELEMENTWISE
 #endif
 
+/* 1 in a build with address sanitizer, which says so in one way with GCC and in another with clang. */
+#if defined(__SANITIZE_ADDRESS__)
+#define EN_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EN_ADDRESS_SANITIZER 1
+#endif
+#endif
+#ifndef EN_ADDRESS_SANITIZER
+#define EN_ADDRESS_SANITIZER 0
+#endif
+
 /* Without a call even where a function of the library is not inlined. */
 #if EN_GNU_C
 #define EN_FABSF __builtin_fabsf

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+KEEPS_MEMORY: bool
 functions: Any
 
 class Block(bytearray):  # a buffer, as far as NumPy's annotations know buffers

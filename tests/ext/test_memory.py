@@ -10,6 +10,9 @@ from enilnets._ext import memory
 from enilnets.ops.array import LARGE, empty
 
 
+keeps = pytest.mark.skipif(not memory.KEEPS_MEMORY, reason="this build gives memory back at once")
+
+
 @pytest.fixture(autouse=True)
 def nothing_kept():
     memory.release()
@@ -38,6 +41,7 @@ def test_what_is_no_size_is_refused(size):
         memory.Block(size)
 
 
+@keeps
 def test_a_block_comes_back_when_the_last_view_is_gone():
     array = empty((100, 1000), np.dtype(np.float64))
     address, view = array.ctypes.data, array[3:5].T
@@ -48,6 +52,7 @@ def test_a_block_comes_back_when_the_last_view_is_gone():
     assert empty((100, 1000), np.dtype(np.float64)).ctypes.data == address
 
 
+@keeps
 def test_sizes_of_one_class_share_their_blocks():
     first = memory.Block(100_000)
     address = np.frombuffer(first, np.uint8).ctypes.data
@@ -55,6 +60,7 @@ def test_sizes_of_one_class_share_their_blocks():
     assert np.frombuffer(memory.Block(99_000), np.uint8).ctypes.data == address
 
 
+@keeps
 def test_no_more_is_kept_than_was_in_use_at_one_time():
     blocks = [memory.Block(10**6) for _ in range(10)]
     most = memory.in_use()

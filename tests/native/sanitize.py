@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 COPY = ROOT / "build" / "sanitize"
 COPIED = ["csrc", "enilnets", "tests", "setup.py", "pyproject.toml", "README.md", "LICENSE"]
-TESTS = ["tests/ext", "tests/ops", "tests/conformance", "tests/test_net.py"]
+TESTS = ["tests/ext", "tests/ops", "tests/conformance", "tests/test_chain.py", "tests/test_net.py"]
 
 #: -fno-wrapv because Python has -fwrapv among its own flags, with which no signed overflow is an error; the warning is
 #: wrong in such builds.
