@@ -25,7 +25,7 @@ static struct {
     atomic_int gate;    /* threads inside, minus CLOSED while it is closed */
     atomic_int joined;
     atomic_ptrdiff_t next;
-    int workers; /* threads that were started; only the holder of in_use changes it */
+    atomic_int workers; /* threads that were started; only the holder of in_use changes it */
     int threads;
     ptrdiff_t blocks;
     en_body body;
