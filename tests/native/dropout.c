@@ -1,6 +1,6 @@
 #ifndef REAL
 #define EN_SELFTEST "dropout.c"
-#include "kernels/dropout.h"
+#include "parallel/dropout.h"
 #include "instantiate.h"
 #else
 

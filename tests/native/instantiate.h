@@ -46,6 +46,9 @@ typedef struct {
 
 #define TESTED(result, name, parameters) {#name, "float32", test_##name##_f32}, {#name, "float64", test_##name##_f64},
 
+/* The tables as compiled modules hand them to each other; chain.c borrows some. */
+const void *const EN_JOIN2(EN_CONCERN, tables)[] = {EN_JOIN2(EN_CONCERN, f32), EN_JOIN2(EN_CONCERN, f64)};
+
 void EN_JOIN2(selftest, EN_CONCERN)(void)
 {
     static const tested_kernel tested[] = {EN_KERNELS(TESTED)};

@@ -1,6 +1,6 @@
 #ifndef REAL
 #define EN_SELFTEST "losses.c"
-#include "kernels/losses.h"
+#include "parallel/losses.h"
 #include "instantiate.h"
 #else
 

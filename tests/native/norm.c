@@ -1,6 +1,6 @@
 #ifndef REAL
 #define EN_SELFTEST "norm.c"
-#include "kernels/norm.h"
+#include "parallel/norm.h"
 #include "instantiate.h"
 #else
 

@@ -1,6 +1,6 @@
 #ifndef REAL
 #define EN_SELFTEST "optim.c"
-#include "kernels/optim.h"
+#include "parallel/optim.h"
 #include "instantiate.h"
 #else
 

@@ -1,6 +1,6 @@
 #ifndef REAL
 #define EN_SELFTEST "pointwise.c"
-#include "kernels/pointwise.h"
+#include "parallel/pointwise.h"
 #include "instantiate.h"
 #else
 

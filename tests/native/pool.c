@@ -1,6 +1,6 @@
 #ifndef REAL
 #define EN_SELFTEST "pool.c"
-#include "kernels/pool.h"
+#include "parallel/pool.h"
 #include "instantiate.h"
 #else
 

@@ -1,5 +1,5 @@
 /* Runs the self-test of every concern and prints one line for each; the exit code is 1 if a check failed.
- * CONCERNS comes from the command line, CONCERN(name) for every file of csrc/kernels: see cross.sh. */
+ * CONCERNS comes from the command line, CONCERN(name) for every self-test: see cross.sh. */
 #include "runtime/threads_pool.h"
 #include "selftest.h"
 #include <stdarg.h>
