@@ -9,7 +9,6 @@ import pytest
 from enilnets._ext import memory
 from enilnets.ops.array import LARGE, empty
 
-
 keeps = pytest.mark.skipif(not memory.KEEPS_MEMORY, reason="this build gives memory back at once")
 
 
