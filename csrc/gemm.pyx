@@ -9,7 +9,7 @@ cdef extern from *:
     const char *form_names[]
 
 cdef extern from "kernels/gemm.h" nogil:
-    int EN_GEMM_MOST_AXES
+    int EN_GEMM_MOST_AXES, EN_LINEAR, EN_RELU, EN_LEAKYRELU
     ctypedef struct gemm_problem:
         Py_ssize_t m, n, k
         Py_ssize_t a_row, a_column, b_row, b_column, c_row, c_column
@@ -18,7 +18,8 @@ cdef extern from "kernels/gemm.h" nogil:
         Py_ssize_t *a_step
         Py_ssize_t *b_step
         Py_ssize_t *c_step
-        bint accumulate, relu
+        bint accumulate
+        int activation
         int form, transposed
     ctypedef struct gemm_part:
         Py_ssize_t first_row, stop_row, first_column, stop_column
@@ -105,10 +106,10 @@ cdef int describe(gemm_problem *p, Py_buffer *c, Py_buffer *a, Py_buffer *b) exc
     return 0
 
 
-def matmul(a, b, out, bias=None, row_bias=None, bint accumulate=False, bint relu=False, workspace=None, part=None):
+def matmul(a, b, out, bias=None, row_bias=None, bint accumulate=False, activation=None, workspace=None, part=None):
     """Write ``a`` (..., m, k) times ``b`` (..., k, n) into ``out`` (..., m, n), or add it to ``out`` if ``accumulate``.
 
-    ``bias`` (n,) is added to every row, ``row_bias`` (m,) to every column, then negative results become 0 if ``relu``.
+    ``bias`` (n,) is added to every row, ``row_bias`` (m,) to every column, then comes the activation "relu", "leakyrelu" or None.
     ``workspace`` is called with a number of elements if some are needed and returns a vector of at least as many. Only
     rows ``part[0]`` to ``part[1]`` and columns ``part[2]`` to ``part[3]`` are computed if ``part`` is given.
     """
@@ -130,7 +131,7 @@ def matmul(a, b, out, bias=None, row_bias=None, bint accumulate=False, bint relu
             call.column_bias = real(&held, bias, "bias", 1, False, p.n)
         if row_bias is not None:
             call.row_bias = real(&held, row_bias, "row_bias", 1, False, p.m)
-        p.accumulate, p.relu = accumulate, relu
+        p.accumulate, p.activation = accumulate, number(activation)
         gemm_prepare(&call)
         if part is not None:
             wanted = within(p, part)
@@ -147,6 +148,16 @@ def matmul(a, b, out, bias=None, row_bias=None, bint accumulate=False, bint relu
                 matrix_product(call.dtype, call.c, call.a, call.b, call.column_bias, call.row_bias, call.work, p, &wanted)
     finally:
         release(&held)
+
+
+cdef int number(activation) except -1:
+    if activation is None:
+        return EN_LINEAR
+    if activation == "relu":
+        return EN_RELU
+    if activation == "leakyrelu":
+        return EN_LEAKYRELU
+    raise ValueError(f"activation: expected 'relu', 'leakyrelu' or None, got {activation!r}")
 
 
 cdef gemm_part within(gemm_problem *p, part) except *:

@@ -10,4 +10,7 @@ typedef struct {
     en_activation (*forward)(int kernel, int dtype); /* for the instruction set in use */
     en_activation (*backward)(int kernel, int dtype);
 } en_activations;
+
+/* Those that cost nothing where a product's sums are finished, and that the product applies itself. */
+enum { EN_LINEAR, EN_RELU, EN_LEAKYRELU };
 #endif

@@ -37,9 +37,12 @@ EN_NOINLINE void EN_NAME(store_part)(REAL *restrict c, ptrdiff_t c_row, ptrdiff_
         if (finish->row_bias)
             for (ptrdiff_t j = 0; j < count; ++j)
                 tile[j] += finish->row_bias[i];
-        if (finish->relu)
+        if (finish->activation == EN_RELU)
             for (ptrdiff_t j = 0; j < count; ++j)
                 tile[j] = tile[j] < 0 ? 0 : tile[j];
+        if (finish->activation == EN_LEAKYRELU)
+            for (ptrdiff_t j = 0; j < count; ++j)
+                tile[j] = tile[j] < 0 ? LEAKYRELU_SLOPE * tile[j] : tile[j];
         if (c_column == 1)
             for (ptrdiff_t j = 0; j < count; ++j)
                 c[j] = tile[j];
@@ -101,13 +104,13 @@ static inline void EN_NAME(tile_into)(REAL *restrict c, ptrdiff_t c_row, ptrdiff
     EN_NAME(store_part)(c, c_row, c_column, tile, vectors * LANES, rows, count, finish);
 }
 
-/* The finish of the tile at (i, j) in block number `block` of `blocks` along k. Biases and relu come with the last. */
+/* The finish of the tile at (i, j) in block number `block` of `blocks` along k. Biases and activation come with the last. */
 static inline EN_NAME(finish) EN_NAME(finish_at)(const REAL *column_bias, const REAL *row_bias, const gemm_problem *p,
                                                  ptrdiff_t i, ptrdiff_t j, ptrdiff_t block, ptrdiff_t blocks)
 {
     const int last = block == blocks - 1;
     return (EN_NAME(finish)){last && column_bias ? column_bias + j : NULL, last && row_bias ? row_bias + i : NULL,
-                             p->accumulate || block > 0, last && p->relu};
+                             p->accumulate || block > 0, last ? p->activation : EN_LINEAR};
 }
 
 /* The parts of a product that is computed: what matrix_product gives to the forms below. */
@@ -276,8 +279,8 @@ EN_NOINLINE void EN_NAME(without_depth)(EN_PARTS)
     (void)b;
 }
 
-/* matrix_product.  c[i][j] = f([c[i][j] +] sum_k a[i][k] b[k][j] [+ column_bias[j]] [+ row_bias[i]]),   f(x) = x or max(x, 0)
- * with [c +] if p->accumulate and max if p->relu, for the rows, columns and matrices of `part`. An element is the sum
+/* matrix_product.  c[i][j] = f([c[i][j] +] sum_k a[i][k] b[k][j] [+ column_bias[j]] [+ row_bias[i]]),   f(x) = x, max(x, 0), or x < 0 ? 0.01 x : x
+ * with [c +] if p->accumulate and f as p->activation says, for the rows, columns and matrices of `part`. An element is the sum
  * over fixed blocks of k, each summed in the order of k (lane by lane in the DOT form), wherever it lies in a tile.
  * work: gemm_workspace elements, or NULL. */
 static void EN_NAME(matrix_product)(REAL *restrict c, const REAL *restrict a, const REAL *restrict b,

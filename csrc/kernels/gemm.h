@@ -7,6 +7,7 @@
 #ifndef EN_GEMM_H
 #define EN_GEMM_H
 #include <stddef.h>
+#include "kernels/activations.h"
 
 enum { EN_GEMM_MOST_AXES = 62 };
 
@@ -21,7 +22,8 @@ typedef struct {
     ptrdiff_t a_row, a_column, b_row, b_column, c_row, c_column; /* strides, in elements */
     int axes;                                                    /* leading axes */
     ptrdiff_t size[EN_GEMM_MOST_AXES], a_step[EN_GEMM_MOST_AXES], b_step[EN_GEMM_MOST_AXES], c_step[EN_GEMM_MOST_AXES];
-    int accumulate, relu;
+    int accumulate;
+    int activation; /* of the finished sums; see activations.h */
     /* What gemm_plan decides. If transposed, sizes and strides describe c' = b' a'. */
     int form, transposed, direct;
 } gemm_problem;

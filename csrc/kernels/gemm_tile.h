@@ -23,6 +23,7 @@
 
 #ifndef EN_GEMM_TILE_H
 #define EN_GEMM_TILE_H
+#include "kernels/activations.h"
 /* Both GCC and clang have __builtin_shufflevector since the version tested here; without it, plain loops. */
 #if EN_GNU_C && defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
@@ -185,10 +186,20 @@ EN_INLINE VECTOR EN_NAME(positive_part)(VECTOR x)
     return SELECT(x < (VECTOR){0}, (VECTOR){0}, x);
 }
 
-/* What becomes of a finished sum: c = sum, or c + sum; then the bias of its column and of its row; then max(., 0). */
+#undef LEAKYRELU_SLOPE
+#define LEAKYRELU_SLOPE C(0.01)
+
+/* x < 0 ? 0.01 x : x, as pointwise.c has it. */
+EN_INLINE VECTOR EN_NAME(leaky)(VECTOR x)
+{
+    return SELECT(x < (VECTOR){0}, BROADCAST(LEAKYRELU_SLOPE) * x, x);
+}
+
+/* What becomes of a finished sum: c = sum, or c + sum; then the bias of its column and of its row; then an activation of
+ * activations.h. */
 typedef struct {
     const REAL *column_bias, *row_bias; /* from the tile's first column and row on, or NULL */
-    int add, relu;
+    int add, activation;
 } EN_NAME(finish);
 
 /* tile_of.  c: out (rows, vectors LANES), or in/out if finish says so, rows c_stride apart
@@ -241,8 +252,10 @@ EN_UNROLL(4)
         EACH_SUM(sum[i][j] += LOAD(finish->column_bias + j * LANES);)
     if (finish && finish->row_bias)
         EACH_SUM(sum[i][j] += BROADCAST(finish->row_bias[i]);)
-    if (finish && finish->relu)
+    if (finish && finish->activation == EN_RELU)
         EACH_SUM(sum[i][j] = EN_NAME(positive_part)(sum[i][j]);)
+    if (finish && finish->activation == EN_LEAKYRELU)
+        EACH_SUM(sum[i][j] = EN_NAME(leaky)(sum[i][j]);)
     EACH_SUM(STORE(c + i * c_stride + j * LANES, sum[i][j]);)
 #undef EACH_SUM
 }

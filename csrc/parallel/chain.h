@@ -84,6 +84,12 @@ static inline int chain_kernel(int activation, int backward)
 #undef CHAIN_KERNEL
 }
 
+/* The activation as a product applies it itself, or EN_LINEAR. */
+static inline int chain_fused(int activation)
+{
+    return activation == CHAIN_relu ? EN_RELU : activation == CHAIN_leakyrelu ? EN_LEAKYRELU : EN_LINEAR;
+}
+
 /* y = f(x), which may be x itself. */
 static inline void chain_activate(int activation, int dtype, void *y, const void *x, ptrdiff_t rows, ptrdiff_t cols)
 {
@@ -124,16 +130,16 @@ typedef struct {
     ptrdiff_t row, column;
 } chain_matrix;
 
-/* c (m, n) = f(a b + bias), or c + a b; -1 if there is no memory for a workspace. */
+/* c (m, n) = f(a b + bias), or c + a b, with f of activations.h; -1 if there is no memory for a workspace. */
 static inline int chain_product(int dtype, void *c, chain_matrix a, chain_matrix b, ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
-                                const void *bias, int accumulate, int relu)
+                                const void *bias, int accumulate, int activation)
 {
     gemm_call call;
     gemm_problem *p = &call.problem;
     p->m = m, p->n = n, p->k = k;
     p->a_row = a.row, p->a_column = a.column, p->b_row = b.row, p->b_column = b.column;
     p->c_row = n, p->c_column = 1;
-    p->axes = 0, p->accumulate = accumulate, p->relu = relu;
+    p->axes = 0, p->accumulate = accumulate, p->activation = activation;
     call.dtype = dtype, call.c = c, call.a = a.start, call.b = b.start;
     call.column_bias = bias, call.row_bias = call.work = NULL;
     gemm_prepare(&call);
@@ -148,10 +154,10 @@ static inline int chain_product(int dtype, void *c, chain_matrix a, chain_matrix
 }
 
 /* z = x W' + b */
-static inline int chain_dense(const chain_node *node, int dtype, void *z, const void *x, ptrdiff_t rows, int relu)
+static inline int chain_dense(const chain_node *node, int dtype, void *z, const void *x, ptrdiff_t rows, int activation)
 {
     return chain_product(dtype, z, (chain_matrix){x, node->n_in, 1}, (chain_matrix){node->weights, 1, node->n_in}, rows,
-                         node->n_in, node->n_out, node->bias, 0, relu);
+                         node->n_in, node->n_out, node->bias, 0, activation);
 }
 
 /* Whether the node normalises with the statistics of these rows. */
@@ -231,7 +237,7 @@ static inline int chain_forward(chain_pass *pass, const void *x, void *y)
         switch (node->kind) {
         case CHAIN_DENSE: {
             void *z = place->z ? place->z : place->y;
-            const int fused = node->activation == CHAIN_relu && z == place->y;
+            const int fused = z == place->y ? chain_fused(node->activation) : EN_LINEAR;
             if (chain_dense(node, dtype, z, x, rows, fused) < 0)
                 return -1;
             if (!fused && (node->activation != CHAIN_linear || z != place->y))
@@ -263,9 +269,9 @@ static inline int chain_infer(const chain_pass *pass, const void *x, void *y, ch
         void *to = i == pass->count - 1 ? y : scratch + (i % 2) * half;
         switch (node->kind) {
         case CHAIN_DENSE:
-            if (chain_dense(node, pass->dtype, to, x, pass->rows, node->activation == CHAIN_relu) < 0)
+            if (chain_dense(node, pass->dtype, to, x, pass->rows, chain_fused(node->activation)) < 0)
                 return -1;
-            if (node->activation != CHAIN_relu)
+            if (!chain_fused(node->activation))
                 chain_activate(node->activation, pass->dtype, to, to, pass->rows, node->n_out);
             break;
         case CHAIN_BATCHNORM:

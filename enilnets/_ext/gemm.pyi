@@ -13,7 +13,7 @@ def matmul(
     bias: _Array | None = None,
     row_bias: _Array | None = None,
     accumulate: bool = False,
-    relu: bool = False,
+    activation: str | None = None,
     workspace: Callable[[int, np.dtype], _Array] | None = None,
     part: tuple[int, int, int, int] | None = None,
 ) -> None: ...

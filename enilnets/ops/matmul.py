@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._ext import gemm as _kernels
-from ..errors import DTypeError, ShapeError
+from ..errors import ConfigError, DTypeError, ShapeError
 from .array import REAL_DTYPES, empty, real
 
 __all__ = ["matmul"]
@@ -19,7 +19,7 @@ def matmul(
     bias: np.ndarray | None = None,
     row_bias: np.ndarray | None = None,
     accumulate: bool = False,
-    relu: bool = False,
+    activation: str | None = None,
 ) -> np.ndarray:
     """Return ``a @ b``, written into ``out`` if given; what follows the product may happen on the way.
 
@@ -37,8 +37,8 @@ def matmul(
         Added to every column of the result.
     accumulate : bool
         Add the product to ``out`` instead of overwriting it.
-    relu : bool
-        Replace what is negative in the end by 0.
+    activation : {"relu", "leakyrelu"}, optional
+        What becomes of the result in the end.
 
     Returns
     -------
@@ -49,6 +49,8 @@ def matmul(
     ------
     DTypeError
         If an array is not float32 or float64, or they differ in dtype.
+    ConfigError
+        If there is no such activation.
     ShapeError
         If shapes do not go together, or ``out`` cannot be written or overlaps an operand.
 
@@ -63,7 +65,7 @@ def matmul(
 
     Examples
     --------
-    >>> matmul(np.array([[1.0, -2.0]]), np.eye(2), bias=np.array([10.0, 0.0]), relu=True)
+    >>> matmul(np.array([[1.0, -2.0]]), np.eye(2), bias=np.array([10.0, 0.0]), activation="relu")
     array([[11.,  0.]])
     """
     # What nearly every call brings; the kernels check it, and what they refuse is looked at again for a better message.
@@ -71,15 +73,17 @@ def matmul(
     try:
         if a.ndim == b.ndim == 2 and (out is not None or not accumulate):
             result = empty((a.shape[0], b.shape[1]), a.dtype) if out is None else out
-            _kernels.matmul(a, b, result, bias, row_bias, accumulate, relu, empty)
+            _kernels.matmul(a, b, result, bias, row_bias, accumulate, activation, empty)
             return result
     except (AttributeError, TypeError, ValueError):
         pass
+    if activation not in (None, "relu", "leakyrelu"):
+        raise ConfigError("matmul(activation)", "'relu', 'leakyrelu' or None", repr(activation), "apply it afterwards")
     a, b = _operand("a", a), _operand("b", b)
     if a.dtype != b.dtype:
         raise DTypeError("matmul(b)", f"dtype {a.dtype} like a", f"dtype {b.dtype}", "cast one of them")
     if a.ndim == 1 or b.ndim == 1:
-        return _with_vectors(a, b, out, bias=bias, row_bias=row_bias, accumulate=accumulate, relu=relu)
+        return _with_vectors(a, b, out, bias=bias, row_bias=row_bias, accumulate=accumulate, activation=activation)
     shape = _shape(a.shape, b.shape)
     bias = _bias("bias", bias, shape[-1], a.dtype)
     row_bias = _bias("row_bias", row_bias, shape[-2], a.dtype)
@@ -93,7 +97,7 @@ def matmul(
     elif out.shape != shape:
         raise ShapeError("matmul(out)", f"shape {shape}", f"shape {out.shape}")
     try:
-        _kernels.matmul(a, b, out, bias, row_bias, accumulate, relu, empty)
+        _kernels.matmul(a, b, out, bias, row_bias, accumulate, activation, empty)
     except ValueError as refusal:
         raise ShapeError("matmul", "a result that is written in place", str(refusal), "leave out= away") from None
     return out
@@ -143,7 +147,7 @@ def _with_vectors(
     bias: np.ndarray | None,
     row_bias: np.ndarray | None,
     accumulate: bool,
-    relu: bool,
+    activation: str | None,
 ) -> np.ndarray:
     """``matmul`` where a vector is a row on the left or a column on the right; that axis is not in the result."""
     missing = tuple(axis for axis, x in ((-2, a), (-1, b)) if x.ndim == 1)
@@ -159,5 +163,5 @@ def _with_vectors(
         got = f"shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ShapeError("matmul(out)", f"shape {short}", got)
     whole = np.expand_dims(out, missing)
-    matmul(a, b, whole, bias=bias, row_bias=row_bias, accumulate=accumulate, relu=relu)
+    matmul(a, b, whole, bias=bias, row_bias=row_bias, accumulate=accumulate, activation=activation)
     return out

@@ -92,6 +92,12 @@ def test_overlap_is_refused_whatever_the_strides(dtype):
     gemm.matmul(square, square.T, np.zeros((6, 6), dtype))  # the operands may be one array
 
 
+@pytest.mark.parametrize("activation", ["tanh", "", 1, True, b"relu"])
+def test_other_activations_are_refused(activation):
+    with pytest.raises(ValueError, match="activation"):
+        gemm.matmul(**arguments(float), activation=activation)
+
+
 @num_threads(1)
 def test_workspace(dtype, isa):
     m, k, n = 450, 300, 40
@@ -125,7 +131,7 @@ def test_parts_have_the_bits_of_the_whole(dtype, isa, rng, shape, flip):
         b = np.ascontiguousarray(b)
     bias, row_bias = rng.normal(size=n).astype(dtype), rng.normal(size=m).astype(dtype)
     whole, parts = np.full((m, n), np.nan, dtype), np.full((m, n), np.nan, dtype)
-    rest = (bias, row_bias, False, True, oracle.workspace)
+    rest = (bias, row_bias, False, "relu", oracle.workspace)
     gemm.matmul(a, b, whole, *rest)
     rows, columns = (sorted({0, size, *rng.integers(0, size + 1, 3).tolist()}) for size in (m, n))
     for i0, i1 in pairwise(rows):
@@ -227,7 +233,7 @@ def test_bits_depend_on_no_number_of_threads(dtype, isa, rng, shape):
     for threads in (1, 2, 3, 4, 8):
         out = np.full((m, n), np.nan, dtype)
         with num_threads(threads):
-            gemm.matmul(a, b, out, bias, row_bias, False, True, oracle.workspace)
+            gemm.matmul(a, b, out, bias, row_bias, False, "relu", oracle.workspace)
             assert (gemm.form(a, b, out)[2] > 1) == (threads > 1)
         seen.add(out.tobytes())
     assert len(seen) == 1

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enilnets.errors import DTypeError, EnilnetsError, ShapeError
+from enilnets.errors import ConfigError, DTypeError, EnilnetsError, ShapeError
+from enilnets.ops.activation import activation
 from enilnets.ops.matmul import matmul
 from tests.reference import gemm as oracle
 
@@ -17,7 +18,7 @@ def test_worked_by_hand(isa, dtype):
     np.testing.assert_array_equal(matmul(a, b), [[21, 24, 27], [-17, -18, -19]])
     out = np.ones((2, 3), dtype)
     bias, row_bias = np.array([1, 0, -1], dtype), np.array([0, 17], dtype)
-    assert matmul(a, b, out, bias=bias, row_bias=row_bias, accumulate=True, relu=True) is out
+    assert matmul(a, b, out, bias=bias, row_bias=row_bias, accumulate=True, activation="relu") is out
     np.testing.assert_array_equal(out, [[23, 25, 27], [2, 0, 0]])
 
 
@@ -73,7 +74,7 @@ def test_nan_and_infinity_go_where_they_go_in_numpy(dtype, isa, rng, m, k, n):
             got = matmul(left, right)
             np.testing.assert_array_equal(np.isfinite(got), finite)
             np.testing.assert_array_equal(got[~finite], want[~finite])
-            rectified = matmul(left, right, relu=True)
+            rectified = matmul(left, right, activation="relu")
             np.testing.assert_array_equal(np.isnan(rectified), np.isnan(want))
 
 
@@ -86,7 +87,7 @@ def test_out_without_accumulate_is_never_read(dtype, isa):
 def test_no_depth_gives_the_bias(dtype, isa):
     a, b, bias = np.ones((3, 0), dtype), np.ones((0, 2), dtype), np.array([-1, 2], dtype)
     np.testing.assert_array_equal(matmul(a, b, bias=bias), [[-1, 2]] * 3)
-    np.testing.assert_array_equal(matmul(a, b, bias=bias, relu=True), [[0, 2]] * 3)
+    np.testing.assert_array_equal(matmul(a, b, bias=bias, activation="relu"), [[0, 2]] * 3)
     np.testing.assert_array_equal(matmul(a, b, np.ones((3, 2), dtype), bias=bias, accumulate=True), [[0, 3]] * 3)
 
 
@@ -178,3 +179,18 @@ def test_any_stack_agrees_with_numpy(data):
     a, b = operands
     got = matmul(a, b)
     oracle.close(got, *oracle.matmul(a, b, eps=np.finfo(dtype).eps))
+
+
+def test_activations_on_the_way_have_the_bits_of_those_behind(dtype, isa, rng):
+    a, b = rng.normal(size=(37, 50)).astype(dtype), rng.normal(size=(50, 41)).astype(dtype)
+    a[3], b[:, 5] = np.inf, 1
+    a[4] = np.nan
+    for name in ("relu", "leakyrelu"):
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_array_equal(matmul(a, b, activation=name), activation(name, matmul(a, b))[0])
+
+
+@pytest.mark.parametrize("name", ["tanh", "softmax", "", 3, None.__class__])
+def test_other_activations_are_refused(name):
+    with pytest.raises(ConfigError, match="activation"):
+        matmul(np.ones((2, 2)), np.ones((2, 2)), activation=name)

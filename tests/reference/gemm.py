@@ -58,7 +58,11 @@ def results(shape, dtype):
     yield np.full((m, n), np.nan, dtype)[:, ::-1]
 
 
-def matmul(a, b, bias=None, row_bias=None, add=None, relu=False, eps=0.0):
+#: What activations multiply negative numbers with.
+SLOPES = {None: 1.0, "relu": 0.0, "leakyrelu": 0.01}
+
+
+def matmul(a, b, bias=None, row_bias=None, add=None, activation=None, eps=0.0):
     """Return the product in float64 and the bound on the error of one that was computed with ``eps``."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     value, size = a @ b, abs(a) @ abs(b)
@@ -66,7 +70,7 @@ def matmul(a, b, bias=None, row_bias=None, add=None, relu=False, eps=0.0):
         if term is not None:
             value, size = value + term.astype(np.float64), size + abs(term.astype(np.float64))
     terms = (a.shape[-1] + 3) * eps
-    return np.maximum(value, 0) if relu else value, terms / (1 - terms) * size
+    return np.where(value < 0, SLOPES[activation] * value, value), terms / (1 - terms) * size
 
 
 def close(got, want, bound):
@@ -90,13 +94,13 @@ def case_matrix_product(rng, dtype):
                 # Every layout and every ending, each with other operands.
                 ending = (i * len(rights) + j) % 16
                 out = list(results((m, n), dtype))[outs := (outs + 1) % 5]
-                accumulate, relu = bool(ending & 1), bool(ending & 2)
+                accumulate, activation = bool(ending & 1), list(SLOPES)[(i + j) % 3]
                 bias = rng.normal(size=n).astype(dtype) if ending & 4 else None
                 row_bias = rng.normal(size=m).astype(dtype) if ending & 8 else None
                 if accumulate:
                     out[...] = rng.normal(size=(m, n))
-                want = matmul(a, b, bias, row_bias, out.copy() if accumulate else None, relu, eps)
-                gemm.matmul(a, b, out, bias, row_bias, accumulate, relu, workspace)
+                want = matmul(a, b, bias, row_bias, out.copy() if accumulate else None, activation, eps)
+                gemm.matmul(a, b, out, bias, row_bias, accumulate, activation, workspace)
                 close(out, *want)
 
 
