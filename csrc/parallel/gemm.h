@@ -40,7 +40,10 @@ static inline void gemm_prepare(gemm_call *call)
     gemm_plan(p, call->row_bias != NULL);
     const gemm_part all = gemm_whole(p);
     const double flops = 2.0 * (double)p->m * (double)p->n * (double)p->k * (double)all.stop_matrix;
-    const double nanoseconds = flops / (call->dtype == EN_F32 ? 150 : 75);
+    const double matrices = (double)all.stop_matrix, elements = (double)p->k * ((double)p->m + (double)p->n);
+    const double computing = flops / (call->dtype == EN_F32 ? 150 : 75);
+    const double reading = matrices * elements * (call->dtype == EN_F32 ? 4 : 8) / 20; /* few rows: every weight once */
+    const double nanoseconds = computing > reading ? computing : reading;
     call->matrices = call->rows = call->columns = 1;
     call->threads = en_threads(nanoseconds);
     if (call->threads > 1) {
