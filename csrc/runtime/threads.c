@@ -57,7 +57,7 @@ typedef struct {
 static worker_slot slots[EN_MOST_THREADS];
 
 /* A worker that sleeps where the caller runs tends to stay there: each of the two waits while the other one works, so
- * to the system the processor never looks overloaded (512 x 512 x 512 on two threads: 2000 us instead of 1000). The
+ * to the system the processor never looks overloaded (512 x 512 x 512 on two threads: 2000 us instead of 1250). The
  * caller then sends it to the other processors, and the worker lifts that as soon as it runs. */
 #if defined(__linux__)
 static void reset_slots(void)
