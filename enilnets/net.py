@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from . import checks, losses
+from .builder import Builder
 from .errors import ConfigError, DataError, ShapeError, StateError
-from .layers import Activation, AvgPool2D, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, Mode
+from .layers import Mode
 from .layers.sequential import Passed
-from .network import Network
 from .ops.array import as_data, check_finite
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History
@@ -21,7 +21,7 @@ from .training.metrics import accuracy
 __all__ = ["NeuralNet"]
 
 
-class NeuralNet(Network):
+class NeuralNet(Builder):
     """A network: a chain of layers with an optimizer.
 
     Parameters
@@ -118,58 +118,6 @@ class NeuralNet(Network):
         """Force inference behaviour of batch norm and dropout, also under ``training=True``; returns self."""
         self.training = False
         return self
-
-    # Building
-
-    def add_dense(
-        self,
-        n_in: int,
-        n_out: int,
-        activation: str = "relu",
-        init_method: str = "xavier_uniform",
-        use_bias: bool = True,
-    ) -> NeuralNet:
-        """Append a Dense layer; see ``layers.Dense``."""
-        return self.add(Dense(n_in, n_out, activation, init_method, use_bias, dtype=self.dtype, rng=self.rng))
-
-    def add_conv2d(
-        self,
-        in_ch: int,
-        out_ch: int,
-        k: int,
-        activation: str = "relu",
-        init_method: str = "he_normal",
-        stride: int = 1,
-        padding: int | str = 0,
-    ) -> NeuralNet:
-        """Append a 2-D convolution; see ``layers.Conv2D``."""
-        return self.add(
-            Conv2D(in_ch, out_ch, k, activation, init_method, stride, padding, dtype=self.dtype, rng=self.rng)
-        )
-
-    def add_flatten(self) -> NeuralNet:
-        """Append a layer that reshapes each sample to one axis."""
-        return self.add(Flatten(dtype=self.dtype))
-
-    def add_maxpool2d(self, pool_size: int = 2) -> NeuralNet:
-        """Append max pooling; see ``layers.MaxPool2D``."""
-        return self.add(MaxPool2D(pool_size, dtype=self.dtype))
-
-    def add_avgpool2d(self, pool_size: int = 2) -> NeuralNet:
-        """Append average pooling; see ``layers.AvgPool2D``."""
-        return self.add(AvgPool2D(pool_size, dtype=self.dtype))
-
-    def add_batchnorm(self, num_features: int, epsilon: float = 1e-5, momentum: float = 0.1) -> NeuralNet:
-        """Append batch normalisation; see ``layers.BatchNorm``."""
-        return self.add(BatchNorm(num_features, epsilon, momentum, dtype=self.dtype))
-
-    def add_dropout(self, rate: float = 0.5) -> NeuralNet:
-        """Append dropout; see ``layers.Dropout``."""
-        return self.add(Dropout(rate, dtype=self.dtype))
-
-    def add_activation(self, activation: str = "relu") -> NeuralNet:
-        """Append an activation of its own, such as the ReLU after a batch normalisation."""
-        return self.add(Activation(activation, dtype=self.dtype))
 
     # Data at the edge
 

@@ -23,6 +23,7 @@ FLOORS = {
     "training": 4,
     "storage": 4,
     "network": 5,
+    "builder": 5,
     "net": 5,
     "versions": 5,
     "demos": 7,
@@ -32,7 +33,14 @@ FLOORS = {
 }
 
 #: Pairs on one floor where one may use the other.
-BESIDE = {("checks", "errors"), ("net", "network"), ("layers", "init"), ("cli", "demos"), ("__main__", "cli")}
+BESIDE = {
+    ("checks", "errors"),
+    ("builder", "network"),
+    ("net", "builder"),
+    ("layers", "init"),
+    ("cli", "demos"),
+    ("__main__", "cli"),
+}
 
 FILES = sorted(ROOT.rglob("*.py"))
 

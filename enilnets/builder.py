@@ -1,0 +1,77 @@
+"""Builder: a network that is put together by its documented ``add_`` verbs, one line each.
+
+A new layer gets its verb here, with the documented order of arguments; what the layer does stands in layers/.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from .layers import Activation, AvgPool2D, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
+from .network import Network
+
+__all__ = ["Builder"]
+
+Net = TypeVar("Net", bound="Builder")
+
+
+class Builder(Network):
+    """A Network with an ``add_`` verb for every layer; each returns the network, so that they can be chained.
+
+    Examples
+    --------
+    >>> from enilnets.builder import Builder
+    >>> net = Builder(rng=0).add_dense(4, 8).add_dense(8, 2, activation="softmax")
+    >>> [layer.name for layer in net.layers]
+    ['Dense(4 -> 8)', 'Dense(8 -> 2)']
+    """
+
+    def add_dense(
+        self: Net,
+        n_in: int,
+        n_out: int,
+        activation: str = "relu",
+        init_method: str = "xavier_uniform",
+        use_bias: bool = True,
+    ) -> Net:
+        """Append a Dense layer; see ``layers.Dense``."""
+        return self.add(Dense(n_in, n_out, activation, init_method, use_bias, dtype=self.dtype, rng=self.rng))
+
+    def add_conv2d(
+        self: Net,
+        in_ch: int,
+        out_ch: int,
+        k: int,
+        activation: str = "relu",
+        init_method: str = "he_normal",
+        stride: int = 1,
+        padding: int | str = 0,
+    ) -> Net:
+        """Append a 2-D convolution; see ``layers.Conv2D``."""
+        return self.add(
+            Conv2D(in_ch, out_ch, k, activation, init_method, stride, padding, dtype=self.dtype, rng=self.rng)
+        )
+
+    def add_flatten(self: Net) -> Net:
+        """Append a layer that reshapes each sample to one axis."""
+        return self.add(Flatten(dtype=self.dtype))
+
+    def add_maxpool2d(self: Net, pool_size: int = 2) -> Net:
+        """Append max pooling; see ``layers.MaxPool2D``."""
+        return self.add(MaxPool2D(pool_size, dtype=self.dtype))
+
+    def add_avgpool2d(self: Net, pool_size: int = 2) -> Net:
+        """Append average pooling; see ``layers.AvgPool2D``."""
+        return self.add(AvgPool2D(pool_size, dtype=self.dtype))
+
+    def add_batchnorm(self: Net, num_features: int, epsilon: float = 1e-5, momentum: float = 0.1) -> Net:
+        """Append batch normalisation; see ``layers.BatchNorm``."""
+        return self.add(BatchNorm(num_features, epsilon, momentum, dtype=self.dtype))
+
+    def add_dropout(self: Net, rate: float = 0.5) -> Net:
+        """Append dropout; see ``layers.Dropout``."""
+        return self.add(Dropout(rate, dtype=self.dtype))
+
+    def add_activation(self: Net, activation: str = "relu") -> Net:
+        """Append an activation of its own, such as the ReLU after a batch normalisation."""
+        return self.add(Activation(activation, dtype=self.dtype))
