@@ -53,16 +53,16 @@ EN_NOINLINE void EN_NAME(store_part)(REAL *restrict c, ptrdiff_t c_row, ptrdiff_
 }
 
 /* A tile of at most TILE_ROWS rows and TILE_VECTORS vectors; a with rows next to each other, or of any strides. */
-EN_NOINLINE void EN_NAME(any_tile)(REAL *restrict c, ptrdiff_t c_row, EN_NAME(matrix) a, const REAL *restrict b,
+EN_NOINLINE void EN_NAME(any_tile)(REAL *restrict c, ptrdiff_t c_row, const EN_NAME(matrix) *a, const REAL *restrict b,
                               ptrdiff_t b_row, const EN_NAME(finish) *finish, ptrdiff_t rows, ptrdiff_t vectors,
                               ptrdiff_t depth)
 {
 #define TILE_CASE_OF(rows, vectors) \
     case rows * 4 + vectors: \
-        if (a.row == 1) \
-            EN_NAME(tile_of)(rows, vectors, c, c_row, a.at, 1, a.column, b, b_row, NULL, finish, depth); \
+        if (a->row == 1) \
+            EN_NAME(tile_of)(rows, vectors, c, c_row, a->at, 1, a->column, b, b_row, NULL, finish, depth); \
         else \
-            EN_NAME(tile_of)(rows, vectors, c, c_row, a.at, a.row, a.column, b, b_row, NULL, finish, depth); \
+            EN_NAME(tile_of)(rows, vectors, c, c_row, a->at, a->row, a->column, b, b_row, NULL, finish, depth); \
         break;
 #if TILE_VECTORS == 3
 #define TILE_CASE(rows) TILE_CASE_OF(rows, 1) TILE_CASE_OF(rows, 2) TILE_CASE_OF(rows, 3)
@@ -90,8 +90,8 @@ EN_NOINLINE void EN_NAME(any_tile)(REAL *restrict c, ptrdiff_t c_row, EN_NAME(ma
 }
 
 /* any_tile, of whose columns the first `count` go to c, which may have any strides. */
-static inline void EN_NAME(tile_into)(REAL *restrict c, ptrdiff_t c_row, ptrdiff_t c_column, EN_NAME(matrix) a,
-                                      const REAL *restrict b, ptrdiff_t b_row, const EN_NAME(finish) *finish,
+static inline void EN_NAME(tile_into)(REAL *restrict c, ptrdiff_t c_row, ptrdiff_t c_column,
+                                      const EN_NAME(matrix) *a,                                      const REAL *restrict b, ptrdiff_t b_row, const EN_NAME(finish) *finish,
                                       ptrdiff_t rows, ptrdiff_t vectors, ptrdiff_t count, ptrdiff_t depth)
 {
     if (c_column == 1 && count == vectors * LANES) {
@@ -135,7 +135,7 @@ EN_NOINLINE void EN_NAME(by_panel)(EN_PARTS)
                 const ptrdiff_t i = gemm_row(t, tiles, m), rows = gemm_row(t + 1, tiles, m) - i;
                 const EN_NAME(finish) finish = EN_NAME(finish_at)(column_bias, row_bias, p, i, j, block, blocks);
                 const EN_NAME(matrix) left = {a.at + i * a.row + k * a.column, a.row, a.column};
-                EN_NAME(tile_into)(c + i * p->c_row + j * p->c_column, p->c_row, p->c_column, left,
+                EN_NAME(tile_into)(c + i * p->c_row + j * p->c_column, p->c_row, p->c_column, &left,
                                    direct ? from : packed, direct ? b.row : vectors * LANES, &finish, rows, vectors,
                                    count, depth);
             }
@@ -175,7 +175,7 @@ EN_NOINLINE void EN_NAME(by_block)(EN_PARTS, REAL *restrict work)
                         const EN_NAME(finish) finish
                             = EN_NAME(finish_at)(column_bias, row_bias, p, i0 + i, j, block, blocks);
                         const EN_NAME(matrix) left = {packed_a + i * depth, 1, rows};
-                        EN_NAME(tile_into)(c + (i0 + i) * p->c_row + j * p->c_column, p->c_row, p->c_column, left,
+                        EN_NAME(tile_into)(c + (i0 + i) * p->c_row + j * p->c_column, p->c_row, p->c_column, &left,
                                            packed_b + (j - j0) * depth, vectors * LANES, &finish, rows, vectors,
                                            count, depth);
                     }

@@ -32,13 +32,18 @@ static struct {
     atomic_uint region; /* number of regions so far */
     atomic_int gate;    /* threads inside, minus CLOSED while it is closed */
     atomic_int joined;
-    atomic_ptrdiff_t next;
     atomic_int workers; /* threads that were started; only the holder of in_use changes it */
     int threads;
     ptrdiff_t blocks;
     en_body body;
     void *context;
 } pool;
+
+/* The next block of every thread's share: a share is a run of neighbouring blocks, so that a thread meets the rows and
+ * columns again that it had in the region before, in its own cache. Who has finished his own takes from the others'. */
+static struct {
+    _Alignas(64) atomic_ptrdiff_t next;
+} shares[EN_MOST_THREADS];
 
 static atomic_int process_limit = 1;
 static _Thread_local int thread_limit; /* 0: that of the process */
@@ -163,15 +168,26 @@ static long long now(void)
         for (int spin = 0; spin < SPINS_PER_LOOK && !(condition); ++spin) \
             relax();
 
+static ptrdiff_t first_block(int share)
+{
+    return pool.blocks * share / pool.threads;
+}
+
 static void take_blocks(int worker)
 {
-    for (int done = 0;; ++done) {
-        ptrdiff_t block = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
-        if (block >= pool.blocks)
-            return;
-        if (worker == 0 && done == 1)
-            send_away(pool.threads - 1, 1);
-        pool.body(pool.context, block, worker);
+    const int threads = pool.threads;
+    int done = 0;
+    for (int i = 0; i < threads; ++i) {
+        const int share = worker + i < threads ? worker + i : worker + i - threads;
+        const ptrdiff_t stop = first_block(share + 1);
+        for (;; ++done) {
+            ptrdiff_t block = atomic_fetch_add_explicit(&shares[share].next, 1, memory_order_relaxed);
+            if (block >= stop)
+                break;
+            if (worker == 0 && done == 1)
+                send_away(threads - 1, 1);
+            pool.body(pool.context, block, worker);
+        }
     }
 }
 
@@ -256,7 +272,8 @@ static void pool_run(int threads, ptrdiff_t blocks, en_body body, void *context)
     pool.body = body;
     pool.context = context;
     atomic_store(&pool.joined, 0);
-    atomic_store(&pool.next, 0);
+    for (int share = 0; share < threads; ++share)
+        atomic_store_explicit(&shares[share].next, first_block(share), memory_order_relaxed);
     atomic_store(&pool.gate, 0);
     atomic_fetch_add(&pool.region, 1);
     int sleepers = atomic_load(&pool.sleepers);
