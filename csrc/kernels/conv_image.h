@@ -135,8 +135,10 @@ static inline void EN_NAME(clear)(REAL *restrict to, ptrdiff_t n)
 {
     const VECTOR zero = {0};
     if (n >= LANES) {
-        for (ptrdiff_t i = 0; i < n - LANES; i += LANES)
+        for (ptrdiff_t i = 0; i < n - LANES; i += LANES) {
             STORE(to + i, zero);
+            EN_KEEP_LOOP();
+        }
         STORE(to + n - LANES, zero);
     } else if (n >= LANES / 2 && LANES >= 2) {
         memcpy(to, &zero, sizeof zero / 2);
@@ -145,8 +147,10 @@ static inline void EN_NAME(clear)(REAL *restrict to, ptrdiff_t n)
         memcpy(to, &zero, sizeof zero / 4);
         memcpy(to + n - LANES / 4, &zero, sizeof zero / 4);
     } else {
-        for (ptrdiff_t i = 0; i < n; ++i)
-            ((volatile REAL *)to)[i] = 0;
+        for (ptrdiff_t i = 0; i < n; ++i) {
+            to[i] = 0;
+            EN_KEEP_LOOP();
+        }
     }
 }
 
@@ -155,8 +159,10 @@ static inline void EN_NAME(copy)(REAL *restrict to, const REAL *restrict from, p
 {
     REAL last[LANES];
     if (n >= LANES) {
-        for (ptrdiff_t i = 0; i < n - LANES; i += LANES)
+        for (ptrdiff_t i = 0; i < n - LANES; i += LANES) {
             STORE(to + i, LOAD(from + i));
+            EN_KEEP_LOOP();
+        }
         STORE(to + n - LANES, LOAD(from + n - LANES));
     } else if (n >= LANES / 2 && LANES >= 2) {
         memcpy(last, from + n - LANES / 2, sizeof last / 2);
@@ -167,8 +173,10 @@ static inline void EN_NAME(copy)(REAL *restrict to, const REAL *restrict from, p
         memcpy(to, from, sizeof last / 4);
         memcpy(to + n - LANES / 4, last, sizeof last / 4);
     } else {
-        for (ptrdiff_t i = 0; i < n; ++i) /* volatile, or the compiler calls memcpy for it */
-            ((volatile REAL *)to)[i] = from[i];
+        for (ptrdiff_t i = 0; i < n; ++i) {
+            to[i] = from[i];
+            EN_KEEP_LOOP();
+        }
     }
 }
 

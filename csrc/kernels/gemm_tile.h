@@ -167,17 +167,11 @@ EN_NOINLINE void EN_NAME(pack_lines)(REAL *restrict packed, const REAL *restrict
                                     few > 0 ? few : 0, width, depth);
         }
     } else if (line_stride == 1 && readable >= vectors * LANES) {
-        for (ptrdiff_t first = 0; first < vectors; first += 2)
-            if (first + 1 < vectors)
-                for (ptrdiff_t k = 0; k < depth; ++k) {
-                    VECTOR low = LOAD(lines + k * k_stride + first * LANES);
-                    VECTOR high = LOAD(lines + k * k_stride + (first + 1) * LANES);
-                    STORE(packed + k * width + first * LANES, low);
-                    STORE(packed + k * width + (first + 1) * LANES, high);
-                }
-            else
-                for (ptrdiff_t k = 0; k < depth; ++k)
-                    STORE(packed + k * width + first * LANES, LOAD(lines + k * k_stride + first * LANES));
+        for (ptrdiff_t k = 0; k < depth; ++k)
+            for (ptrdiff_t i = 0; i < vectors; ++i) {
+                STORE(packed + k * width + i * LANES, LOAD(lines + k * k_stride + i * LANES));
+                EN_KEEP_LOOP();
+            }
     } else {
         for (ptrdiff_t k = 0; k < depth; ++k) {
             for (ptrdiff_t i = 0; i < count; ++i)
