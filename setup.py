@@ -25,6 +25,7 @@ CONCERNS = [
     "optim",
     "pointwise",
     "pool",
+    "scan",
     "threads",
 ]
 

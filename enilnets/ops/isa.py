@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._ext import chain, conv, dropout, gemm, losses, norm, optim, pointwise, pool
+from .._ext import chain, conv, dropout, gemm, losses, norm, optim, pointwise, pool, scan
 from .._ext import isa as _isa
 from ..errors import ConfigError
 
@@ -22,6 +22,7 @@ CONCERNS = {
     "optim": optim,
     "pointwise": pointwise,
     "pool": pool,
+    "scan": scan,
 }
 
 _NAMES = tuple(_isa.names())
