@@ -14,6 +14,7 @@ from .errors import ConfigError, DataError, ShapeError, StateError
 from .layers import Mode
 from .layers.sequential import Passed
 from .ops.array import as_data, check_finite
+from .policy_search import PolicySearch
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History
 from .training.metrics import accuracy
@@ -21,7 +22,7 @@ from .training.metrics import accuracy
 __all__ = ["NeuralNet"]
 
 
-class NeuralNet(Builder):
+class NeuralNet(PolicySearch, Builder):
     """A network: a chain of layers with an optimizer.
 
     Parameters

@@ -9,7 +9,7 @@ import numpy as np
 from . import checks
 from .errors import DTypeError, ShapeError
 from .ops import scan
-from .ops.array import as_data, as_numbers
+from .ops.array import as_numbers, as_reals
 
 __all__ = ["compute_returns", "gae"]
 
@@ -50,7 +50,7 @@ def compute_returns(rewards: Any, gamma: float = 0.99, dones: Any = None) -> np.
     """
     where = "compute_returns"
     gamma = checks.fraction(where, "gamma", gamma)
-    (r,) = _reals(where, rewards=rewards)
+    (r,) = as_reals(where, rewards=rewards)
     return scan.discounted_returns(r, gamma, _mask(where, "dones", dones, r.shape))
 
 
@@ -112,17 +112,9 @@ def gae(
     gamma = checks.fraction("gae", "gamma", gamma)
     lambda_ = checks.fraction("gae", "lambda_", lambda_)
     given = {} if next_values is None else {"next_values": next_values}
-    r, v, *following = _reals("gae", rewards=rewards, values=values, **given)
+    r, v, *following = as_reals("gae", rewards=rewards, values=values, **given)
     masks = [_mask("gae", name, m, r.shape) for name, m in (("terminated", terminated), ("truncated", truncated))]
     return scan.gae(r, v, gamma, lambda_, *masks, *following)
-
-
-def _reals(where: str, **given: Any) -> list[np.ndarray]:
-    """Cast arrays to their common dtype: float32 if all are, else float64."""
-    arrays = {name: x if np.ma.is_masked(x) else as_numbers(where, name, x) for name, x in given.items()}
-    single = all(x.dtype == np.float32 for x in arrays.values())
-    dtype = np.dtype(np.float32 if single else np.float64)
-    return [as_data(where, name, x, dtype) for name, x in arrays.items()]
 
 
 def _mask(where: str, name: str, mask: Any, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -16,7 +16,7 @@ from .._ext.memory import Block
 from ..errors import DataError, DTypeError, ShapeError
 from .optim import find_non_finite
 
-__all__ = ["as_data", "as_numbers", "check_finite", "empty", "output", "real", "same_dtype", "same_shape"]
+__all__ = ["as_data", "as_numbers", "as_reals", "check_finite", "empty", "output", "real", "same_dtype", "same_shape"]
 
 REAL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -133,6 +133,17 @@ def as_data(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
             x = np.array(x, dtype=dtype, order="C")
     check_finite(where, name, x)
     return x
+
+
+def as_reals(where: str, **given: Any) -> list[np.ndarray]:
+    """Cast what a user passed, by argument name, to finite arrays of one dtype.
+
+    float32 if all of them are float32, Python's own numbers aside, else float64. Raises what ``as_data`` does.
+    """
+    arrays = {name: x if np.ma.is_masked(x) else as_numbers(where, name, x) for name, x in given.items()}
+    dtypes = {np.asarray(x).dtype for name, x in arrays.items() if type(given[name]) not in (int, float)}
+    dtype = np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
+    return [as_data(where, name, x, dtype) for name, x in arrays.items()]
 
 
 def check_finite(where: str, name: str, x: np.ndarray) -> None:

@@ -99,11 +99,9 @@ def gae(
         same_dtype("gae", "next_values", next_values, rewards.dtype)
         same_shape("gae", "next_values", next_values, rewards.shape)
         next_values = next_values.reshape(columns)
-    masks = [
-        _mask("gae", name, mask, rewards.shape).reshape(columns)
-        for name, mask in (("terminated", terminated), ("truncated", truncated))
-    ]
+    ends = _mask("gae", "terminated", terminated, rewards.shape).reshape(columns)
+    cuts = _mask("gae", "truncated", truncated, rewards.shape).reshape(columns)
     advantages, returns = (empty(rewards.shape, rewards.dtype) for _ in range(2))
-    outputs = advantages.reshape(columns), returns.reshape(columns)
-    _kernels.gae(*outputs, rewards.reshape(columns), values.reshape(rows, n), next_values, *masks, gamma, decay)
+    a, r = advantages.reshape(columns), returns.reshape(columns)
+    _kernels.gae(a, r, rewards.reshape(columns), values.reshape(rows, n), next_values, ends, cuts, gamma, decay)
     return advantages, returns

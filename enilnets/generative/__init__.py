@@ -1,0 +1,5 @@
+"""Generative models and sampling."""
+
+from . import sampling
+
+__all__ = ["sampling"]
