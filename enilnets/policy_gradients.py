@@ -268,7 +268,5 @@ def as_column(where: str, name: str, x: Any, n: int, dtype: np.dtype) -> np.ndar
     """Return one finite number per sample as (n,); (n,) and (n, 1) are taken, nothing is broadcast."""
     column = as_data(where, name, x, dtype)
     if column.shape not in ((n,), (n, 1)):
-        raise ShapeError(
-            f"{where}({name})", f"shape ({n},) or ({n}, 1), one number per sample", f"shape {column.shape}"
-        )
+        raise ShapeError(f"{where}({name})", f"shape ({n},) or ({n}, 1), one number per state", f"shape {column.shape}")
     return column.reshape(n)
