@@ -316,6 +316,13 @@ class TestEvolve:
         np.testing.assert_array_equal(net.arena.values, before)
 
     @pytest.mark.contract("R1")
+    def test_learns_xor(self):
+        x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0], [1], [1], [0]])
+        net = NeuralNet(rng=0).add_dense(2, 8, activation="tanh").add_dense(8, 1, activation="sigmoid")
+        scores = [net.Evolve(x, lambda output: -np.mean((output - y) ** 2), noise=0.3, tries=20) for _ in range(60)]
+        assert scores == sorted(scores) and scores[0] < -0.15 and scores[-1] > -0.02
+
+    @pytest.mark.contract("R1")
     def test_noise_is_normal_around_the_original_each_time(self, rng):
         net = NeuralNet(rng=0).add_dense(100, 100, activation="linear")
         start, moved = net.arena.values.copy(), []

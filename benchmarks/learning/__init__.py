@@ -1,0 +1,1 @@
+"""Whether agents learn: returns reached on small environments over several seeds. See benchmarks/README.md."""

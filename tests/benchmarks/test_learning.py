@@ -1,0 +1,43 @@
+"""benchmarks.learning: the environments by hand, and that the verbs learn on them."""
+
+import numpy as np
+import pytest
+
+from benchmarks.learning.agents import solve_bandit, solve_cartpole
+from benchmarks.learning.environments import CartPole
+
+
+def test_cartpole_by_hand(rng):
+    # From rest, upright, pushed right with 10 N: (10 / 1.1) / (0.5 (4/3 - 0.1 / 1.1)) = 14.634 rad/s^2 to the left, and
+    # 10 / 1.1 + 0.05 * 14.634 / 1.1 = 9.756 m/s^2 to the right.
+    environment = CartPole(2, rng)
+    environment.states[:] = 0
+    reached, terminated, truncated = environment.step(np.array([1, 0]))
+    expected = [0, 0.02 * 9.756098, 0, -0.02 * 14.634146]
+    np.testing.assert_allclose(reached, [expected, np.negative(expected)], atol=1e-7)
+    assert not terminated.any() and not truncated.any()
+    np.testing.assert_array_equal(environment.states, reached)
+
+
+def test_cartpole_ends(rng):
+    environment = CartPole(3, rng, limit=2)
+    environment.states[:] = [[2.39, 5, 0, 0], [0, 0, 0.2, 5], [0, 0, 0, 0]]
+    reached, terminated, truncated = environment.step(np.array([1, 0, 1]))
+    assert terminated.tolist() == [True, True, False] and not truncated.any()
+    assert reached[0, 0] > 2.4 and reached[1, 2] > np.radians(12)
+    assert (np.abs(environment.states[:2]) <= 0.05).all() and environment.lengths.tolist() == [0, 0, 1]
+    _, terminated, truncated = environment.step(np.array([1, 0, 0]))
+    assert truncated.tolist() == [False, False, True] and not terminated.any()
+
+
+@pytest.mark.contract("R2", "R3", "R4")
+@pytest.mark.parametrize("verb", ["Reinforce", "ActorCritic", "PPO"])
+def test_verbs_learn_a_bandit(verb):
+    assert solve_bandit(0, verb, steps=0) < 0.6
+    assert solve_bandit(0, verb, steps=200) > 0.9
+
+
+@pytest.mark.contract("R3", "R6")
+def test_ppo_learns_cartpole():
+    assert solve_cartpole(0, iterations=0) < 50
+    assert solve_cartpole(0, iterations=15) > 100
