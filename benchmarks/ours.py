@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.data import LEARNING_RATE, Arrays, Data
 from benchmarks.workloads import Activation, AvgPool, BatchNorm, Conv, Dense, Flatten, Layer, MaxPool, Workload
-from enilnets import NeuralNet, losses, optim
+from enilnets import NeuralNet, compute_returns, gae, losses, optim
 from enilnets.ops.matmul import matmul
 from enilnets.parameters import Arena, Parameter
 
@@ -93,4 +93,23 @@ def product(workload: Workload, data: Data):
     return lambda: matmul(a, b, out)
 
 
-BUILDERS = {"train": train, "infer": infer, "act": infer, "vae": vae, "adam": adam, "matmul": product}
+def discounted(workload: Workload, data: Data):
+    (rewards,) = data.arrays
+    return lambda: compute_returns(rewards, 0.99)
+
+
+def advantages(workload: Workload, data: Data):
+    rewards, values = data.arrays
+    return lambda: gae(rewards, values, 0.99, 0.95)[0]
+
+
+BUILDERS = {
+    "train": train,
+    "infer": infer,
+    "act": infer,
+    "vae": vae,
+    "adam": adam,
+    "matmul": product,
+    "returns": discounted,
+    "gae": advantages,
+}

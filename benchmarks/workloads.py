@@ -69,10 +69,11 @@ class Workload:
 
     Attributes
     ----------
-    kind : {"train", "infer", "act", "vae", "adam", "matmul"}
+    kind : {"train", "infer", "act", "vae", "adam", "matmul", "returns", "gae"}
         What one call does: a training step (Adam, cross-entropy over the last layer's logits), a forward pass in
         inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
-        a variational autoencoder, an Adam step over ``shapes``, or the bare matrix product ``product``.
+        a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``, or the discounted
+        returns or generalised advantages of an episode of ``shapes``: rewards, and the states' values.
     bound : {"gemm", "memory", "overhead"}
         What limits it: decides whether GFLOP/s, GB/s or the number of calls is shown beside it.
     goal, goal_ratio, goal_share : float, optional
@@ -107,7 +108,7 @@ class Workload:
     @property
     def returns_output(self) -> bool:
         """Whether a call returns an output that can be compared."""
-        return self.kind in ("infer", "act", "matmul")
+        return self.kind in ("infer", "act", "matmul", "returns", "gae")
 
     @property
     def flops(self) -> int:
@@ -187,6 +188,8 @@ WORKLOADS = (
         "vae_train_784_512_256_z32_b64", "vae", "gemm", 1700, 2.3, ENCODER, 64, (784,), decoder=DECODER, latent=32
     ),
     Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
+    Workload("returns_100k_steps", "returns", "overhead", 500, shapes=((100_000,),)),
+    Workload("gae_100k_steps", "gae", "overhead", 500, shapes=((100_000,), (100_001,))),
     Workload("mlp_train_784_256_128_10_b128_f64", "train", "gemm", 900, 2, MLP, 128, (784,), "float64"),
     Workload("cnn_train_mnist_b64_f64", "train", "gemm", 24000, 4, CNN, 64, IMAGE, "float64"),
 )

@@ -1,4 +1,4 @@
-"""The few lines of NumPy that one writes instead of using a library: products, dense layers and Adam."""
+"""The few lines of NumPy that one writes instead of using a library: products, dense layers, Adam, discounted sums."""
 
 from __future__ import annotations
 
@@ -89,4 +89,29 @@ def product(workload: Workload, data: Data):
     return lambda: np.matmul(a, b, out=out)
 
 
-BUILDERS = {"train": train, "infer": infer, "act": act, "adam": adam, "matmul": product}
+def discounted_sum(terms: np.ndarray, factor: float) -> np.ndarray:
+    sums, carried = np.empty_like(terms), 0.0
+    for t in range(len(terms) - 1, -1, -1):
+        sums[t] = carried = terms[t] + factor * carried
+    return sums
+
+
+def discounted(workload: Workload, data: Data):
+    (rewards,) = data.arrays
+    return lambda: discounted_sum(rewards, 0.99)
+
+
+def advantages(workload: Workload, data: Data):
+    rewards, values = data.arrays
+    return lambda: discounted_sum(rewards + 0.99 * values[1:] - values[:-1], 0.99 * 0.95)
+
+
+BUILDERS = {
+    "train": train,
+    "infer": infer,
+    "act": act,
+    "adam": adam,
+    "matmul": product,
+    "returns": discounted,
+    "gae": advantages,
+}
