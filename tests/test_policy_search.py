@@ -338,7 +338,6 @@ class TestEvolve:
             assert np.mean(np.abs(change) < 0.06) == pytest.approx(0.6827, abs=0.03)
         assert abs(np.corrcoef(moved[1][:10000], moved[2][:10000])[0, 1]) < 0.05
 
-    @pytest.mark.contract("L1")
     @pytest.mark.defect("R6", "O3")
     def test_what_moves_and_what_does_not(self, rng):
         net, x = self.rich(), rng.normal(size=(10, 4))
@@ -367,6 +366,14 @@ class TestEvolve:
         calls = []
         net.Evolve(np.ones((2, 4)), lambda output: calls.append(1) or len(calls), tries=2)
         np.testing.assert_array_equal(net.layers[0]["weights"] != 0, mask == 1)
+
+    @pytest.mark.defect("R6")
+    @pytest.mark.skipif(not hasattr(NeuralNet, "add_embedding"), reason="there is no embedding layer yet")
+    def test_embeddings_have_no_bias_and_move(self):
+        net = NeuralNet(rng=0).add_embedding(5, 3).add_flatten().add_dense(6, 1)
+        before, calls = net.layers[0]["weights"].copy(), []
+        assert net.Evolve(np.array([[0, 4], [1, 2]]), lambda output: calls.append(1) or len(calls), tries=2) == 3
+        assert (net.layers[0]["weights"] != before).all()
 
     def test_unchanged_if_the_score_fails(self, rng):
         net, x = self.rich(), rng.normal(size=(10, 4))
