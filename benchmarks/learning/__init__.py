@@ -1,1 +1,1 @@
-"""Whether agents learn: returns reached on small environments over several seeds. See benchmarks/README.md."""
+"""What is learned, over several seeds, beside what others learn from the same data."""

@@ -1,6 +1,6 @@
 """Print the returns that agents reach, as mean and range over seeds.
 
-python -m benchmarks.learning [--seeds N]
+python -m benchmarks.learning.policies [--seeds N]
 """
 
 import argparse
@@ -17,7 +17,7 @@ TASKS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning.policies", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
     seeds = range(parser.parse_args().seeds)
     for name, solve in TASKS.items():
