@@ -17,6 +17,7 @@ CONCERNS = [
     "chain",
     "conv",
     "dropout",
+    "gather",
     "gemm",
     "isa",
     "losses",

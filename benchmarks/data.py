@@ -7,7 +7,7 @@ from math import prod, sqrt
 
 import numpy as np
 
-from benchmarks.workloads import BatchNorm, Conv, Dense, Layer, Product, Shape, Workload
+from benchmarks.workloads import BatchNorm, Conv, Dense, Embedding, Layer, Product, Shape, Workload
 
 __all__ = ["LABEL_SETS", "LEARNING_RATE", "Data", "make_data"]
 
@@ -27,7 +27,7 @@ class Data:
     Attributes
     ----------
     x : ndarray (batch, *shape)
-        Channels first. For kind "act" one observation, (features,).
+        Channels first. For kind "act" one observation, (features,). Before an embedding, ids as int64.
     labels : ndarray (LABEL_SETS, batch) of int64
     parameters, decoder : list of dict
         One entry per layer: "weights" (out, in[, 3, 3]) and "bias", "gamma" and "beta", or nothing.
@@ -48,14 +48,18 @@ def make_data(workload: Workload) -> Data:
     """Draw everything from a fixed seed in the dtype of ``workload``."""
     rng = np.random.default_rng(0)
     shape = workload.shape if workload.kind == "act" else (workload.batch, *workload.shape)
-    x = rng.random(shape) if workload.kind == "vae" else rng.standard_normal(shape)
+    first = workload.layers[0] if workload.layers else None
+    if isinstance(first, Embedding):
+        x = rng.integers(0, first.rows, shape)
+    else:
+        x = (rng.random(shape) if workload.kind == "vae" else rng.standard_normal(shape)).astype(workload.dtype)
     classes = workload.classes if workload.layers else 1
 
     def drawn(shapes: tuple[Shape, ...]) -> list[np.ndarray]:
         return [rng.standard_normal(s, dtype=workload.dtype) for s in shapes]
 
     return Data(
-        x=x.astype(workload.dtype),
+        x=x,
         labels=rng.integers(0, classes, (LABEL_SETS, workload.batch)),
         parameters=[initial(layer, workload.dtype, rng) for layer in workload.layers],
         decoder=[initial(layer, workload.dtype, rng) for layer in workload.decoder],
@@ -77,6 +81,8 @@ def initial(layer: Layer, dtype: str, rng: np.random.Generator) -> Arrays:
             return weights((n_out, n_in, 3, 3), dtype, rng)
         case BatchNorm(features):
             return {"gamma": np.ones(features, dtype), "beta": np.zeros(features, dtype)}
+        case Embedding(rows, width):
+            return {"weights": (0.1 * rng.standard_normal((rows, width))).astype(dtype)}
     return {}
 
 

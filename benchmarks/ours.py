@@ -7,7 +7,18 @@ from itertools import cycle
 import numpy as np
 
 from benchmarks.data import LEARNING_RATE, Arrays, Data
-from benchmarks.workloads import Activation, AvgPool, BatchNorm, Conv, Dense, Flatten, Layer, MaxPool, Workload
+from benchmarks.workloads import (
+    Activation,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Embedding,
+    Flatten,
+    Layer,
+    MaxPool,
+    Workload,
+)
 from enilnets import NeuralNet, compute_returns, gae, losses, optim
 from enilnets.ops.matmul import matmul
 from enilnets.parameters import Arena, Parameter
@@ -33,6 +44,8 @@ def network(workload: Workload, layers: tuple[Layer, ...], parameters: list[Arra
                 net.add_avgpool2d(size)
             case Flatten():
                 net.add_flatten()
+            case Embedding(rows, width):
+                net.add_embedding(rows, width)
     net.set_weights(parameters)
     return net
 

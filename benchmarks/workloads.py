@@ -51,6 +51,13 @@ class Flatten(NamedTuple):
     pass
 
 
+class Embedding(NamedTuple):
+    """Comes first: the input is ids."""
+
+    rows: int
+    width: int
+
+
 class Product(NamedTuple):
     """(m, k) @ (k, n); the right side is the transpose of an (n, k) array if ``transposed``, as in a dense layer."""
 
@@ -60,7 +67,7 @@ class Product(NamedTuple):
     transposed: bool = False
 
 
-Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten
+Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten | Embedding
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,8 @@ def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape
                 shape = (shape[0], shape[1] // size, shape[2] // size)
             case Flatten():
                 shape = (prod(shape),)
+            case Embedding(_, width):
+                shape = (*shape, width)
         yield layer, before, shape, cost
 
 
@@ -169,6 +178,7 @@ VGG = (
 )
 ENCODER, DECODER = mlp((784, 512, 256, 64), "swish"), mlp((32, 256, 512, 784), "swish")
 IMAGE = (1, 28, 28)
+WORDS = (Embedding(50_000, 128), Flatten(), Dense(32 * 128, 10))
 
 WORKLOADS = (
     matmul(Product(512, 512, 512), goal_share=0.85),
@@ -187,6 +197,7 @@ WORKLOADS = (
     Workload(
         "vae_train_784_512_256_z32_b64", "vae", "gemm", 1700, 2.3, ENCODER, 64, (784,), decoder=DECODER, latent=32
     ),
+    Workload("embedding_train_50k_d128_b64x32", "train", "overhead", None, 10, WORDS, 64, (32,)),
     Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
     Workload("returns_100k_steps", "returns", "overhead", 500, shapes=((100_000,),)),
     Workload("gae_100k_steps", "gae", "overhead", 500, shapes=((100_000,), (100_001,))),
@@ -195,4 +206,4 @@ WORKLOADS = (
 )
 
 #: Rows that the library has no layers for.
-NOT_YET = ("lstm_train_h128_t64_b32", "transformer_block_train_d128_h8_t128_b16", "embedding_train_50k_d128_b64x32")
+NOT_YET = ("lstm_train_h128_t64_b32", "transformer_block_train_d128_h8_t128_b16")

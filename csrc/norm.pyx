@@ -1,4 +1,5 @@
-"""Batch normalisation over (batch, channels, pixels). No arithmetic here: see kernels/norm.c."""
+"""Batch normalisation over (batch, channels, pixels), and of rows by themselves over (rows, channels, pixels). No
+arithmetic here: see kernels/norm.c."""
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from enilnets._ext import pointwise as _pointwise
 
@@ -26,6 +27,25 @@ cdef extern from "parallel/norm.h" nogil:
         Py_ssize_t n, c, s
     void norm_run(norm_call *call)
     void call_blend "blend" (int dtype, void *x, void *y, double weight, Py_ssize_t n)
+
+cdef extern from "parallel/norm_rows.h" nogil:
+    int LAYERNORM, LAYERNORM_BACKWARD, LAYERNORM_SUMS
+    ctypedef struct rows_call:
+        int kernel, dtype
+        void *y
+        void *mean
+        void *inv_std
+        void *rest
+        void *dx
+        void *dgamma
+        void *dbeta
+        void *x
+        void *dy
+        void *gamma
+        void *beta
+        double eps
+        Py_ssize_t rows, groups, c, s
+    void rows_run(rows_call *call)
 
 include "runtime/module.pxi"
 
@@ -167,6 +187,82 @@ def batchnorm_inference_backward(dx, dgamma, dbeta, dy, x, mean, var, gamma, dou
             call.n = 0
         with nogil:
             norm_run(&call)
+    finally:
+        release(&a)
+
+
+cdef int take_rows(Arrays *a, rows_call *call, int kernel, object x, Py_ssize_t channels) except -1:
+    """Take ``x`` (rows, c, s), whose rows have ``channels`` // c groups of channels in turn."""
+    call.kernel = kernel
+    call.x = real(a, x, "x", 3)
+    call.rows, call.c, call.s, call.dtype = axis(a, 0, 0), axis(a, 0, 1), axis(a, 0, 2), a.dtype
+    if call.c == 0 or call.s == 0:
+        raise ValueError(f"x: expected at least one element per row, got shape {(call.rows, call.c, call.s)}")
+    call.groups = channels // call.c
+    if channels != call.groups * call.c or call.groups == 0 or call.rows % call.groups:
+        raise ValueError(f"x: expected whole groups of {call.c} out of {channels} channels in {call.rows} rows")
+    return 0
+
+
+cdef int take_row_statistics(Arrays *a, rows_call *call, object mean, object inv_std, object rest,
+                             bint write=False) except -1:
+    call.mean = real(a, mean, "mean", 1, write, call.rows)
+    call.inv_std = real(a, inv_std, "inv_std", 1, write, call.rows)
+    call.rest = real(a, rest, "rest", 1, write, call.rows)
+    return 0
+
+
+def layernorm(y, mean, inv_std, rest, x, gamma, beta, double eps):
+    """Normalise every row of ``x`` (rows, c, s) by itself; ``gamma`` and ``beta`` hold a multiple of c channels.
+
+    Row r has the channels from (r mod groups) c on. ``mean``, ``inv_std`` and ``rest`` (rows) are for the way back.
+    """
+    cdef Arrays a
+    cdef rows_call call
+    a.count = 0
+    try:
+        take_rows(&a, &call, LAYERNORM, x, len(gamma))
+        call.y = real(&a, y, "y", 3, True, call.rows, call.c, call.s)
+        take_row_statistics(&a, &call, mean, inv_std, rest, True)
+        call.gamma = real(&a, gamma, "gamma", 1, False, call.groups * call.c)
+        call.beta = real(&a, beta, "beta", 1, False, call.groups * call.c)
+        call.eps = eps
+        with nogil:
+            rows_run(&call)
+    finally:
+        release(&a)
+
+
+def layernorm_backward(dx, dy, x, mean, inv_std, rest, gamma):
+    """Gradient of ``layernorm`` at its input."""
+    cdef Arrays a
+    cdef rows_call call
+    a.count = 0
+    try:
+        take_rows(&a, &call, LAYERNORM_BACKWARD, x, len(gamma))
+        call.dx = real(&a, dx, "dx", 3, True, call.rows, call.c, call.s)
+        call.dy = real(&a, dy, "dy", 3, False, call.rows, call.c, call.s)
+        take_row_statistics(&a, &call, mean, inv_std, rest)
+        call.gamma = real(&a, gamma, "gamma", 1, False, call.groups * call.c)
+        with nogil:
+            rows_run(&call)
+    finally:
+        release(&a)
+
+
+def layernorm_sums(dgamma, dbeta, dy, x, mean, inv_std, rest):
+    """Gradients of ``layernorm`` at its ``gamma`` and ``beta``."""
+    cdef Arrays a
+    cdef rows_call call
+    a.count = 0
+    try:
+        take_rows(&a, &call, LAYERNORM_SUMS, x, len(dgamma))
+        call.dgamma = real(&a, dgamma, "dgamma", 1, True, call.groups * call.c)
+        call.dbeta = real(&a, dbeta, "dbeta", 1, True, call.groups * call.c)
+        call.dy = real(&a, dy, "dy", 3, False, call.rows, call.c, call.s)
+        take_row_statistics(&a, &call, mean, inv_std, rest)
+        with nogil:
+            rows_run(&call)
     finally:
         release(&a)
 

@@ -1,10 +1,11 @@
-"""Pooling of non-overlapping square windows. No arithmetic here: see kernels/pool.c."""
+"""Pooling of non-overlapping square windows, and of a given number of bins. No arithmetic here: see kernels/pool.c."""
 from libc.stdint cimport INT32_MAX, int32_t
 
 from arrays cimport Arrays, axis, integers, real, release
 
 cdef extern from "parallel/pool.h" nogil:
     int MAXPOOL, MAXPOOL_BACKWARD, AVGPOOL, AVGPOOL_BACKWARD
+    int ADAPTIVE_MAXPOOL, ADAPTIVE_AVGPOOL, ADAPTIVE_AVGPOOL_BACKWARD
     ctypedef struct pool_call:
         int kernel, dtype
         void *x
@@ -116,6 +117,67 @@ def avgpool2d_backward(dx, dy, Py_ssize_t p):
         describe(&a, &call, AVGPOOL_BACKWARD)
         set_window(&call, p)
         call.dy = real(&a, dy, "dy", 4, False, axis(&a, 0, 0), axis(&a, 0, 1), call.oh, call.ow)
+        with nogil:
+            pool_run(&call)
+    finally:
+        release(&a)
+
+
+cdef int take_bins(Arrays *a, pool_call *call) except -1:
+    """Take the number of bins from the second array, the images after pooling."""
+    call.oh, call.ow = axis(a, 1, 2), axis(a, 1, 3)
+    if call.h == 0 or call.w == 0 or call.oh == 0 or call.ow == 0 or call.oh > INT32_MAX or call.ow > INT32_MAX:
+        raise ValueError(f"expected bins over elements, got {call.oh} x {call.ow} over {call.h} x {call.w}")
+    check_plane(call.h, call.w)
+    return 0
+
+
+def adaptive_maxpool2d(y, argmax, x):
+    """Write the maxima of the bins of ``x`` (n, c, h, w) to ``y`` (n, c, oh, ow), their places to ``argmax`` or None."""
+    cdef Arrays a
+    cdef pool_call call
+    cdef Py_ssize_t n, c
+    a.count = 0
+    try:
+        call.x = real(&a, x, "x", 4)
+        describe(&a, &call, ADAPTIVE_MAXPOOL)
+        n, c = axis(&a, 0, 0), axis(&a, 0, 1)
+        call.y = real(&a, y, "y", 4, True, n, c)
+        take_bins(&a, &call)
+        if argmax is not None:
+            call.argmax = <int32_t *>integers(&a, argmax, "argmax", 4, 4, True, n, c, call.oh, call.ow)
+        with nogil:
+            pool_run(&call)
+    finally:
+        release(&a)
+
+
+def adaptive_avgpool2d(y, x):
+    """Write the means of the bins of ``x`` (n, c, h, w) to ``y`` (n, c, oh, ow)."""
+    cdef Arrays a
+    cdef pool_call call
+    a.count = 0
+    try:
+        call.x = real(&a, x, "x", 4)
+        describe(&a, &call, ADAPTIVE_AVGPOOL)
+        call.y = real(&a, y, "y", 4, True, axis(&a, 0, 0), axis(&a, 0, 1))
+        take_bins(&a, &call)
+        with nogil:
+            pool_run(&call)
+    finally:
+        release(&a)
+
+
+def adaptive_avgpool2d_backward(dx, dy):
+    """Spread ``dy`` (n, c, oh, ow) evenly over the bins of ``dx`` (n, c, h, w)."""
+    cdef Arrays a
+    cdef pool_call call
+    a.count = 0
+    try:
+        call.dx = real(&a, dx, "dx", 4, True)
+        describe(&a, &call, ADAPTIVE_AVGPOOL_BACKWARD)
+        call.dy = real(&a, dy, "dy", 4, False, axis(&a, 0, 0), axis(&a, 0, 1))
+        take_bins(&a, &call)
         with nogil:
             pool_run(&call)
     finally:

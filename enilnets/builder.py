@@ -7,7 +7,26 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from .layers import Activation, AvgPool2D, BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
+from .layers import (
+    Activation,
+    AdaptiveAvgPool2D,
+    AdaptiveMaxPool2D,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAvgPool2D,
+    GlobalMaxPool2D,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    MaxPool2D,
+    Sparse,
+    Upsample2D,
+)
 from .network import Network
 
 __all__ = ["Builder"]
@@ -37,6 +56,17 @@ class Builder(Network):
         """Append a Dense layer; see ``layers.Dense``."""
         return self.add(Dense(n_in, n_out, activation, init_method, use_bias, dtype=self.dtype, rng=self.rng))
 
+    def add_sparse(
+        self: Net,
+        n_in: int,
+        n_out: int,
+        connectivity: float = 0.5,
+        activation: str = "relu",
+        init_method: str = "xavier_uniform",
+    ) -> Net:
+        """Append a dense layer with a fixed random mask; see ``layers.Sparse``."""
+        return self.add(Sparse(n_in, n_out, connectivity, activation, init_method, dtype=self.dtype, rng=self.rng))
+
     def add_conv2d(
         self: Net,
         in_ch: int,
@@ -64,9 +94,45 @@ class Builder(Network):
         """Append average pooling; see ``layers.AvgPool2D``."""
         return self.add(AvgPool2D(pool_size, dtype=self.dtype))
 
+    def add_global_avgpool2d(self: Net) -> Net:
+        """Append the mean of every channel; see ``layers.GlobalAvgPool2D``."""
+        return self.add(GlobalAvgPool2D(dtype=self.dtype))
+
+    def add_global_maxpool2d(self: Net) -> Net:
+        """Append the maximum of every channel; see ``layers.GlobalMaxPool2D``."""
+        return self.add(GlobalMaxPool2D(dtype=self.dtype))
+
+    def add_adaptive_avgpool2d(self: Net, output_size: int | tuple[int, int]) -> Net:
+        """Append average pooling to a given size; see ``layers.AdaptiveAvgPool2D``."""
+        return self.add(AdaptiveAvgPool2D(output_size, dtype=self.dtype))
+
+    def add_adaptive_maxpool2d(self: Net, output_size: int | tuple[int, int]) -> Net:
+        """Append max pooling to a given size; see ``layers.AdaptiveMaxPool2D``."""
+        return self.add(AdaptiveMaxPool2D(output_size, dtype=self.dtype))
+
+    def add_upsample2d(self: Net, scale_factor: int = 2) -> Net:
+        """Append nearest-neighbour upsampling; see ``layers.Upsample2D``."""
+        return self.add(Upsample2D(scale_factor, dtype=self.dtype))
+
     def add_batchnorm(self: Net, num_features: int, epsilon: float = 1e-5, momentum: float = 0.1) -> Net:
         """Append batch normalisation; see ``layers.BatchNorm``."""
         return self.add(BatchNorm(num_features, epsilon, momentum, dtype=self.dtype))
+
+    def add_layernorm(self: Net, normalized_shape: int | tuple[int, ...], epsilon: float = 1e-5) -> Net:
+        """Append layer normalisation; see ``layers.LayerNorm``."""
+        return self.add(LayerNorm(normalized_shape, epsilon, dtype=self.dtype))
+
+    def add_groupnorm(self: Net, num_groups: int, num_channels: int, epsilon: float = 1e-5) -> Net:
+        """Append group normalisation; see ``layers.GroupNorm``."""
+        return self.add(GroupNorm(num_groups, num_channels, epsilon, dtype=self.dtype))
+
+    def add_instancenorm(self: Net, num_features: int, epsilon: float = 1e-5) -> Net:
+        """Append instance normalisation; see ``layers.InstanceNorm``."""
+        return self.add(InstanceNorm(num_features, epsilon, dtype=self.dtype))
+
+    def add_embedding(self: Net, vocab_size: int, embed_dim: int, init_method: str = "normal") -> Net:
+        """Append a table that integers look up; see ``layers.Embedding``."""
+        return self.add(Embedding(vocab_size, embed_dim, init_method, dtype=self.dtype, rng=self.rng))
 
     def add_dropout(self: Net, rate: float = 0.5) -> Net:
         """Append dropout; see ``layers.Dropout``."""

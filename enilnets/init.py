@@ -9,7 +9,7 @@ import numpy as np
 
 from . import checks
 
-__all__ = ["INITIALIZERS", "init_conv_weights", "init_weights"]
+__all__ = ["EMBEDDING_INITIALIZERS", "INITIALIZERS", "init_conv_weights", "init_embedding_weights", "init_weights"]
 
 if TYPE_CHECKING:  # np.random alone would be a fifth of the import time
     Draw = Callable[[np.random.Generator, tuple[int, ...], int, int], np.ndarray]
@@ -68,6 +68,11 @@ INITIALIZERS: dict[str, Draw] = {
     "orthogonal": orthogonal,
     "zeros": zeros,
     "ones": ones,
+}
+
+#: Those for embeddings, whose rows are looked up and not multiplied: there is no fan-in to preserve a variance over.
+EMBEDDING_INITIALIZERS: dict[str, Draw] = {
+    name: INITIALIZERS[name] for name in ("normal", "xavier_uniform", "xavier_normal", "zeros")
 }
 
 
@@ -136,3 +141,33 @@ def init_conv_weights(
     dtype = checks.real_dtype(where, dtype)
     shape = (out_ch, in_ch, k, k)
     return draw(checks.generator(where, rng), shape, in_ch * k * k, out_ch).astype(dtype), np.zeros(out_ch, dtype)
+
+
+def init_embedding_weights(
+    vocab_size: int, embed_dim: int, method: str = "normal", *, dtype: Any = "float64", rng: Any = None
+) -> np.ndarray:
+    """Draw the table of an embedding: fan-in ``vocab_size``, fan-out ``embed_dim``.
+
+    Parameters
+    ----------
+    vocab_size, embed_dim : int >= 1
+    method : str, default "normal"
+        A key of ``EMBEDDING_INITIALIZERS``.
+    dtype : {"float64", "float32"}
+    rng : None, int, SeedSequence or Generator
+
+    Returns
+    -------
+    weights : ndarray (vocab_size, embed_dim)
+
+    Examples
+    --------
+    >>> from enilnets.init import init_embedding_weights
+    >>> init_embedding_weights(1000, 16, rng=0).shape
+    (1000, 16)
+    """
+    where = "init_embedding_weights"
+    shape = checks.size(where, "vocab_size", vocab_size), checks.size(where, "embed_dim", embed_dim)
+    draw = EMBEDDING_INITIALIZERS[checks.choice(where, "method", method, EMBEDDING_INITIALIZERS)]
+    dtype = checks.real_dtype(where, dtype)
+    return draw(checks.generator(where, rng), shape, *shape).astype(dtype, copy=False)

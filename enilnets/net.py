@@ -14,6 +14,7 @@ from .errors import ConfigError, DataError, ShapeError, StateError
 from .layers import Mode
 from .layers.sequential import Passed
 from .ops.array import as_data, check_finite
+from .ops.gather import as_ids
 from .policy_search import PolicySearch
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History
@@ -54,8 +55,9 @@ class NeuralNet(PolicySearch, Builder):
         input or an output before ``Backward``.
     pre_activations : list of ndarray or None
         After ``Forward``: aligned with ``outputs``; None where there is no activation.
-    batchnorm_cache : list of tuple or None
-        After ``Forward(training=True)``: ``(x, x_norm, mean, var, gamma, epsilon, axes)`` per batch-norm layer.
+    batchnorm_cache, layernorm_cache : list of tuple or None
+        After ``Forward(training=True)``: ``(x, x_norm, mean, var, gamma, epsilon, axes)`` per batch-norm or layer-norm
+        layer.
     deltas : list of ndarray
         After ``Backward``: gradient of the loss before each layer's activation.
     opt_state : list of dict
@@ -124,7 +126,11 @@ class NeuralNet(PolicySearch, Builder):
 
     def _inputs(self, where: str, inputs: Any, name: str = "inputs", *, batch: bool = False) -> np.ndarray:
         """Cast ``inputs`` to a batch the layers can take; with ``batch`` a single sample is refused."""
-        x = as_data(where, name, inputs, self.dtype)
+        if self.chain.takes_ids:
+            x = as_ids(where, name, inputs, self.chain.layers[0]["vocab_size"])
+            x = x[:, None] if x.ndim == 1 else x
+        else:
+            x = as_data(where, name, inputs, self.dtype)
         if not batch and (x.ndim == 1 or (x.ndim == 3 and self.chain.takes_images)):
             x = x[None]
         if x.ndim < 2:
@@ -157,7 +163,7 @@ class NeuralNet(PolicySearch, Builder):
         if n_targets != len(xs):
             raise ShapeError(f"{where}({names[1]})", f"{len(xs)} targets, one per sample of {names[0]}", str(n_targets))
         ys = losses.as_target(where, (len(xs), *output_shape), y, self.dtype, loss, names[1])
-        if xs is x and ys is y:
+        if xs is x and ys is y and not self.chain.takes_ids:
             self._known_pair = kind
         return xs, ys
 
@@ -177,7 +183,7 @@ class NeuralNet(PolicySearch, Builder):
         ----------
         inputs : array_like
             A batch, or one sample: (features,), or (channels, height, width) before convolutions. Lists, integers and
-            booleans are cast to the network's dtype.
+            booleans are cast to the network's dtype. Before an embedding: integer ids (batch, sequence) or (batch,).
         training : bool, default False
             Batch statistics and dropout on (unless ``eval()`` was called).
         dropout_rate : float in [0, 1), default 0.0
@@ -300,11 +306,13 @@ class NeuralNet(PolicySearch, Builder):
             raise StateError(
                 "Backward", "a forward pass to go back through", "none", "call Forward(x, training=True) first"
             )
-        if not self._asked_training and any(layer.needs_training_pass for layer in self.layers):
+        needs = next((layer for layer in self.layers if layer.needs_training_pass), None)
+        if needs is not None and not self._asked_training:
+            kind = type(needs).__name__
             raise StateError(
                 "Backward",
-                "the batch statistics of a training pass",
-                "none: BatchNorm cache is None. Ensure Forward(training=True) was called before Backward.",
+                "the statistics of a training pass",
+                f"none: {kind} cache is None. Ensure Forward(training=True) was called before Backward.",
             )
         return self._passed
 

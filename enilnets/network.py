@@ -175,6 +175,9 @@ class Network:
             self._last_shapes = shape, output_shape
         return output_shape
 
+    def _cast(self, x: np.ndarray) -> np.ndarray:
+        return x if self.chain.takes_ids else np.asarray(x, self.dtype)
+
     # The model protocol
 
     @property
@@ -189,12 +192,12 @@ class Network:
         Parameters
         ----------
         x : ndarray (batch, ...)
-            Shapes are checked, values are not; another dtype is cast to the network's. Kept, not copied: do not write
-            to it before ``backward``.
+            Shapes are checked, values are not; another dtype is cast to the network's, but for ids before an embedding.
+            Kept, not copied: do not write to it before ``backward``.
         train : bool
         """
         self._output_shape(x.shape[1:])
-        return self.chain.forward(np.asarray(x, self.dtype), Mode(train and self.training, self.rng))
+        return self.chain.forward(self._cast(x), Mode(train and self.training, self.rng))
 
     def backward(
         self, ctx: Passed, dy: np.ndarray, params: bool = True, inputs: bool = False, at_pre_activation: bool = False
@@ -225,7 +228,7 @@ class Network:
 
     def infer(self, x: np.ndarray) -> np.ndarray:
         """Return the output in inference mode; keeps nothing, so threads may call it at the same time."""
-        return self.chain.infer(np.asarray(x, self.dtype))
+        return self.chain.infer(self._cast(x))
 
     def clone(self: Net) -> Net:
         """Return an independent copy; see ``copy``."""
@@ -268,8 +271,7 @@ class Network:
         """Return an independent copy: layers, gradients, optimizer, counters, random state, further attributes."""
         twin = type(self)._from_parts(*to_parts(self._state()))
         for mine, theirs in zip(self.arena.parameters, twin.arena.parameters, strict=True):
-            if mine.fresh:
-                theirs.accumulate(mine.grad)
+            theirs.adopt_gradient(mine)
         vars(twin).update(copy.deepcopy(self._further_attributes()))
         return twin
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from .errors import NonFiniteError, ShapeError
+from .ops.gather import add_by_row
 from .ops.optim import find_non_finite, squared_norm
 
-__all__ = ["CHANGES", "Arena", "Parameter"]
+__all__ = ["CHANGES", "Arena", "Parameter", "Table"]
 
 
 class Changes:
@@ -103,6 +104,82 @@ class Parameter:
                 self.grad[...] = gradient
         self.fresh = True
 
+    def adopt_gradient(self, other: Parameter) -> None:
+        """Take over the gradient of ``other``, a parameter of the same kind and shape; nothing if it is stale."""
+        if other.fresh:
+            self.accumulate(other.grad)
+
+    def clear(self) -> None:
+        """Make the gradient zero, and fresh."""
+        self.grad[...] = 0
+        self.fresh = True
+
+    def scale(self, factor: float) -> None:
+        """Multiply the gradient by ``factor``."""
+        self.grad *= self.grad.dtype.type(factor)
+
+
+class Table(Parameter):
+    """A parameter (rows, width) of which a step sees a few rows; the others do not move, whatever the optimizer.
+
+    Attributes
+    ----------
+    rows : ndarray of int64
+        The rows that the gradient of the running step belongs to, ascending. All other rows of ``grad`` are zero, so
+        nothing ever has to pass over the whole table.
+    """
+
+    __slots__ = ("rows",)
+
+    def __init__(self, value: np.ndarray, penalised: bool = False) -> None:
+        super().__init__(value, penalised)
+        self.rows = np.empty(0, np.int64)
+
+    def room(self) -> np.ndarray | None:
+        """See Parameter; what is written directly would not say to which rows."""
+        return None
+
+    def accumulate(self, gradient: np.ndarray) -> None:
+        """See Parameter; the rows that are not all zero count as seen."""
+        if gradient.shape != self.grad.shape:
+            raise ShapeError("Table.accumulate(gradient)", f"shape {self.grad.shape}", f"shape {gradient.shape}")
+        seen = np.flatnonzero(gradient.any(axis=1))
+        self.accumulate_rows(gradient[seen], seen)
+
+    def accumulate_rows(self, gradients: np.ndarray, ids: np.ndarray) -> None:
+        """Add ``gradients`` (n, width) to the rows ``ids`` (n,) of ``grad``; a stale ``grad`` is replaced.
+
+        Gradients of the same row are added in the order in which they come.
+        """
+        if not self.fresh:
+            self.clear()
+        rows = add_by_row(self.grad, gradients, ids, add=len(self.rows) > 0)
+        self.rows = np.union1d(self.rows, rows) if len(self.rows) else rows
+
+    def adopt_gradient(self, other: Parameter) -> None:
+        """See Parameter."""
+        if isinstance(other, Table) and other.fresh:
+            self.clear()
+            self.accumulate_rows(other.grad[other.rows], other.rows)
+
+    def clear(self) -> None:
+        """See Parameter."""
+        self.grad[self.rows] = 0
+        self.rows = np.empty(0, np.int64)
+        self.fresh = True
+
+    def scale(self, factor: float) -> None:
+        """See Parameter."""
+        self.grad[self.rows] *= self.grad.dtype.type(factor)
+
+    def spans(self) -> np.ndarray:
+        """Rows (start, stop, penalised) for ``Arena.spans``: one per run of adjacent rows."""
+        breaks = np.flatnonzero(np.diff(self.rows) != 1)
+        first, last = np.r_[self.rows[:1], self.rows[breaks + 1]], np.r_[self.rows[breaks], self.rows[-1:]]
+        width = self.value.shape[1]
+        penalised = np.full(len(first), self.penalised, np.int64)
+        return np.column_stack((self.start + first * width, self.start + (last + 1) * width, penalised))
+
 
 class Arena:
     """The flat vectors behind the parameters of one model.
@@ -127,6 +204,7 @@ class Arena:
         self._values = aligned_zeros(0, self.dtype)
         self._gradients = aligned_zeros(0, self.dtype)
         self._spans: np.ndarray | None = None
+        self._tables: list[Table] = []
         self._used: tuple[np.ndarray, np.ndarray] | None = None
         for parameter in parameters:
             self.add(parameter)
@@ -144,7 +222,7 @@ class Arena:
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (
             self.dtype,
-            [(p.value, p.grad if p.fresh else None, p.penalised, p.frozen) for p in self.parameters],
+            [(type(p), p.value, _gradient_of(p), p.penalised, p.frozen) for p in self.parameters],
         )
 
     @property
@@ -157,8 +235,7 @@ class Arena:
         """All gradients, shape (len(arena),); stale ones are zero."""
         for parameter in self.parameters:
             if not parameter.fresh:
-                parameter.grad[...] = 0
-                parameter.fresh = True
+                parameter.clear()
         return self._views()[1]
 
     def _views(self) -> tuple[np.ndarray, np.ndarray]:
@@ -169,11 +246,26 @@ class Arena:
 
     @property
     def spans(self) -> np.ndarray:
-        """What optimizers may change: int64 rows (start, stop, penalised), frozen parameters left out."""
+        """What optimizers may change: int64 rows (start, stop, penalised), ascending.
+
+        Frozen parameters are left out, and so are the rows of tables that the running step has not seen.
+        """
+        whole = self._whole_spans()
+        if not self._tables:
+            return whole
+        spans = np.concatenate([whole, *(table.spans() for table in self._tables)])
+        return spans[np.argsort(spans[:, 0])]
+
+    def _whole_spans(self) -> np.ndarray:
+        """The spans of parameters that move as a whole; the tables that move by rows are listed aside."""
         if self._spans is None:
             rows: list[list[int]] = []
+            self._tables = []
             for p in self.parameters:
                 if p.frozen or not p.size:
+                    continue
+                if isinstance(p, Table):
+                    self._tables.append(p)
                     continue
                 if rows and rows[-1][2] == p.penalised and p.start - rows[-1][1] < ALIGNMENT // self.dtype.itemsize:
                     rows[-1][1] = p.start + p.size
@@ -230,7 +322,10 @@ class Arena:
             If a gradient is NaN or infinite, or so large that the sum of squares is.
         """
         gradients = self.gradients
-        norm = float(np.sqrt(sum(squared_norm(gradients[start:stop]) for start, stop, _ in self.spans.tolist())))
+        whole = self._whole_spans()
+        squares = sum(squared_norm(gradients[start:stop]) for start, stop, _ in whole.tolist())
+        squares += sum(squared_norm(table.grad[table.rows].reshape(-1)) for table in self._tables)
+        norm = float(np.sqrt(squares))
         if not np.isfinite(norm):
             index = find_non_finite(gradients)
             got = f"element {index} = {gradients[index]}" if index >= 0 else "numbers whose squares overflow"
@@ -239,20 +334,33 @@ class Arena:
 
     def scale_gradients(self, factor: float) -> None:
         """Multiply every gradient by ``factor``."""
-        self.gradients[...] *= self.dtype.type(factor)
+        for parameter in self.parameters:
+            if parameter.fresh:
+                parameter.scale(factor)
 
     def owner(self, index: int) -> Parameter:
         """Return the parameter that holds element ``index`` of the vector."""
         return max((p for p in self.parameters if p.start <= index), key=lambda p: (p.start, p.size))
 
 
-def _rebuild(dtype: np.dtype, parts: list[tuple[np.ndarray, np.ndarray | None, bool, bool]]) -> Arena:
-    """Build an arena from value, gradient, penalised and frozen of every parameter."""
+def _gradient_of(parameter: Parameter) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """What of the gradient a copy needs: the whole, or the rows that were seen; None if it is stale."""
+    if not parameter.fresh:
+        return None
+    if isinstance(parameter, Table):
+        return parameter.grad[parameter.rows], parameter.rows
+    return parameter.grad, None
+
+
+def _rebuild(dtype: np.dtype, parts: list[tuple[type[Parameter], np.ndarray, Any, bool, bool]]) -> Arena:
+    """Build an arena from kind, value, gradient, penalised and frozen of every parameter."""
     arena = Arena(dtype)
-    for value, grad, penalised, frozen in parts:
-        parameter = Parameter(value, penalised)
-        if grad is not None:
-            parameter.accumulate(grad)
+    for kind, value, gradient, penalised, frozen in parts:
+        parameter = kind(value, penalised)
+        if gradient is not None and isinstance(parameter, Table):
+            parameter.accumulate_rows(*gradient)
+        elif gradient is not None:
+            parameter.accumulate(gradient[0])
         parameter.frozen = frozen
         arena.add(parameter)
     return arena

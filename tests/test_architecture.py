@@ -16,6 +16,7 @@ FLOORS = {
     "checks": 0,
     "ops": 1,
     "parameters": 2,
+    "backward": 2,
     "layers": 3,
     "optim": 3,
     "losses": 3,

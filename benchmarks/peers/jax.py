@@ -12,7 +12,18 @@ import numpy as np
 import optax
 
 from benchmarks.data import LEARNING_RATE, Arrays, Data
-from benchmarks.workloads import Activation, AvgPool, BatchNorm, Conv, Dense, Flatten, MaxPool, Workload, walk
+from benchmarks.workloads import (
+    Activation,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Embedding,
+    Flatten,
+    MaxPool,
+    Workload,
+    walk,
+)
 
 __all__ = ["BUILDERS"]
 
@@ -27,7 +38,7 @@ def converted(layers, parameters: list[Arrays], shape) -> list[tuple]:
     for (layer, before, _, _), arrays in zip(walk(layers, shape), parameters, strict=True):
         match layer:
             case Flatten():
-                image = before
+                image = before if len(before) == 3 else None
             case Dense(_, n_out, _):
                 weights = arrays["weights"]
                 if image is not None:
@@ -72,6 +83,8 @@ def apply(layers, parameters, x, running=()):
                 x = x.reshape(batch, height // size, size, width // size, size, channels).mean((2, 4))
             case Flatten():
                 x = x.reshape(len(x), -1)
+            case Embedding():
+                x = p[0][x]
     return x, updated
 
 

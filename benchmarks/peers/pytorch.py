@@ -9,7 +9,18 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.data import LEARNING_RATE, Arrays, Data
-from benchmarks.workloads import Activation, AvgPool, BatchNorm, Conv, Dense, Flatten, Layer, MaxPool, Workload
+from benchmarks.workloads import (
+    Activation,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Embedding,
+    Flatten,
+    Layer,
+    MaxPool,
+    Workload,
+)
 
 __all__ = ["COMPILED", "EAGER", "prepare"]
 
@@ -43,6 +54,8 @@ def module(layer: Layer, arrays: Arrays, dtype: torch.dtype) -> list[nn.Module]:
             return [nn.AvgPool2d(size)]
         case Flatten():
             return [nn.Flatten()]
+        case Embedding(rows, width):
+            return [nn.Embedding(rows, width, _weight=torch.tensor(arrays["weights"]))]
     raise TypeError(layer)
 
 

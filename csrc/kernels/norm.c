@@ -5,7 +5,9 @@
 #else
 
 #include "kernels/elementwise.h"
+#include "kernels/reductions.h"
 #include "kernels/norm_sums.h"
+#include "kernels/norm_rows.h"
 
 typedef void (*EN_NAME(forward))(REAL *y, const REAL *x, ptrdiff_t n);
 

@@ -1,4 +1,5 @@
-/* Batch normalisation, alone or with an activation behind it; the kernels are in norm.c.
+/* Batch normalisation, alone or with an activation behind it, and normalisation of rows by themselves; the kernels are
+ * in norm.c, those of rows in norm_rows.h, which says what their arrays are.
  *
  * x, y, z, dx, dy, saved: (n, c, s), where s is the number of pixels, or 1   everything else: (c)
  * Kernels work on channels `first` to `stop`, which may be cut at multiples of EN_NORM_BLOCK(s).
@@ -30,6 +31,18 @@
                                                 const REAL *restrict gamma, double eps, en_activation backward, \
                                                 ptrdiff_t n, ptrdiff_t c, ptrdiff_t s, ptrdiff_t first, \
                                                 ptrdiff_t stop)) \
+    KERNEL(void, layernorm, (REAL *restrict y, REAL *restrict mean, REAL *restrict inv_std, REAL *restrict rest, \
+                             const REAL *restrict x, const REAL *restrict gamma, const REAL *restrict beta, \
+                             double eps, ptrdiff_t groups, ptrdiff_t c, ptrdiff_t s, ptrdiff_t first, \
+                             ptrdiff_t stop)) \
+    KERNEL(void, layernorm_backward, (REAL *restrict dx, const REAL *restrict dy, const REAL *restrict x, \
+                                      const REAL *restrict mean, const REAL *restrict inv_std, \
+                                      const REAL *restrict rest, const REAL *restrict gamma, ptrdiff_t groups, \
+                                      ptrdiff_t c, ptrdiff_t s, ptrdiff_t first, ptrdiff_t stop)) \
+    KERNEL(void, layernorm_sums, (REAL *restrict dgamma, REAL *restrict dbeta, const REAL *restrict dy, \
+                                  const REAL *restrict x, const REAL *restrict mean, const REAL *restrict inv_std, \
+                                  const REAL *restrict rest, ptrdiff_t rows, ptrdiff_t groups, ptrdiff_t c, \
+                                  ptrdiff_t s, ptrdiff_t first, ptrdiff_t stop)) \
     KERNEL(void, blend, (REAL *restrict x, const REAL *restrict y, double weight, ptrdiff_t n))
 #include "kernels/table.h"
 
@@ -41,5 +54,8 @@
 #define batchnorm_backward(dtype, ...) EN_CALL(norm, batchnorm_backward, dtype, __VA_ARGS__)
 #define batchnorm_inference(dtype, ...) EN_CALL(norm, batchnorm_inference, dtype, __VA_ARGS__)
 #define batchnorm_inference_backward(dtype, ...) EN_CALL(norm, batchnorm_inference_backward, dtype, __VA_ARGS__)
+#define layernorm(dtype, ...) EN_CALL(norm, layernorm, dtype, __VA_ARGS__)
+#define layernorm_backward(dtype, ...) EN_CALL(norm, layernorm_backward, dtype, __VA_ARGS__)
+#define layernorm_sums(dtype, ...) EN_CALL(norm, layernorm_sums, dtype, __VA_ARGS__)
 #define blend(dtype, ...) EN_CALL(norm, blend, dtype, __VA_ARGS__)
 #endif

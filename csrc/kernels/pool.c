@@ -4,6 +4,8 @@
 #include "kernels/instantiate.h"
 #else
 
+#include "kernels/reductions.h"
+
 /* A later element wins only if it is greater, so the first of equals stays; a NaN beats every number and stays. */
 #define BEATS(v, best) (((best) == (best)) & !((v) <= (best)))
 
@@ -217,5 +219,79 @@ static void EN_NAME(avgpool2d_backward)(REAL *restrict dx, const REAL *restrict 
         EN_NAME(avgpool_spread)(dx, dy, planes, h, w, p);
 }
 
+/* Where bin i of `bins` over `size` elements begins; it ends where the next would begin, rounded up. */
+static inline ptrdiff_t EN_NAME(bin_start)(ptrdiff_t i, ptrdiff_t size, ptrdiff_t bins)
+{
+    return i * size / bins;
+}
+
+static inline ptrdiff_t EN_NAME(bin_stop)(ptrdiff_t i, ptrdiff_t size, ptrdiff_t bins)
+{
+    return ((i + 1) * size + bins - 1) / bins;
+}
+
+/* Runs the body for every bin of every plane: bin (i, j), which has the rows r0 to r1. */
+#define FOR_BINS \
+    for (ptrdiff_t plane = 0; plane < planes; ++plane) \
+        for (ptrdiff_t i = 0; i < oh; ++i) \
+            for (ptrdiff_t j = 0, r0 = EN_NAME(bin_start)(i, h, oh), r1 = EN_NAME(bin_stop)(i, h, oh); j < ow; ++j)
+
+/* adaptive_maxpool2d.  y: out (planes, oh, ow)   argmax: out, or NULL   x: in (planes, h, w)
+ * As maxpool2d over bin (i, j): rows floor(i h / oh) to ceil((i + 1) h / oh), columns likewise. */
+static void EN_NAME(adaptive_maxpool2d)(REAL *restrict y, int32_t *restrict argmax, const REAL *restrict x,
+                                        ptrdiff_t planes, ptrdiff_t h, ptrdiff_t w, ptrdiff_t oh, ptrdiff_t ow)
+{
+    FOR_BINS {
+        const REAL *restrict image = x + plane * h * w;
+        const ptrdiff_t k0 = EN_NAME(bin_start)(j, w, ow), k1 = EN_NAME(bin_stop)(j, w, ow);
+        ptrdiff_t place = r0 * w + k0;
+        REAL best = image[place];
+        for (ptrdiff_t r = r0; r < r1; ++r)
+            for (ptrdiff_t k = r * w + k0; k < r * w + k1; ++k)
+                if (BEATS(image[k], best)) {
+                    best = image[k];
+                    place = k;
+                }
+        *y++ = best;
+        if (argmax)
+            *argmax++ = (int32_t)place;
+    }
+}
+
+/* adaptive_avgpool2d.  y: out (planes, oh, ow)   x: in (planes, h, w)          y = mean over the bin */
+static void EN_NAME(adaptive_avgpool2d)(REAL *restrict y, const REAL *restrict x, ptrdiff_t planes, ptrdiff_t h,
+                                        ptrdiff_t w, ptrdiff_t oh, ptrdiff_t ow)
+{
+    FOR_BINS {
+        const ptrdiff_t k0 = EN_NAME(bin_start)(j, w, ow), k1 = EN_NAME(bin_stop)(j, w, ow);
+        const ptrdiff_t rows = ow == 1 ? 1 : r1 - r0, run = ow == 1 ? (r1 - r0) * w : k1 - k0; /* whole rows are one run */
+        const REAL *restrict bin = x + (plane * h + r0) * w + k0;
+        double sums[DOUBLE_SUMS] = {0};
+#define ELEMENT(k) (double)bin[k]
+        for (ptrdiff_t r = 0; r < rows; ++r, bin += w)
+            ADD_TERMS(sums, ELEMENT, run);
+#undef ELEMENT
+        *y++ = (REAL)(EN_NAME(total_of)(sums) / ((double)rows * (double)run));
+    }
+}
+
+/* adaptive_avgpool2d_backward.  dx: out (planes, h, w)   dy: in (planes, oh, ow)
+ * dx = sum of dy / size over the bins that an element lies in; they may overlap. */
+static void EN_NAME(adaptive_avgpool2d_backward)(REAL *restrict dx, const REAL *restrict dy, ptrdiff_t planes,
+                                                 ptrdiff_t h, ptrdiff_t w, ptrdiff_t oh, ptrdiff_t ow)
+{
+    memset(dx, 0, (size_t)(planes * h * w) * sizeof(REAL));
+    FOR_BINS {
+        const ptrdiff_t k0 = EN_NAME(bin_start)(j, w, ow), k1 = EN_NAME(bin_stop)(j, w, ow);
+        const REAL share = *dy++ / (REAL)((r1 - r0) * (k1 - k0));
+        for (ptrdiff_t r = r0; r < r1; ++r) {
+            REAL *restrict row = dx + (plane * h + r) * w;
+            for (ptrdiff_t k = k0; k < k1; ++k)
+                row[k] += share;
+        }
+    }
+}
+
+#undef FOR_BINS
 #undef BEATS
 #endif

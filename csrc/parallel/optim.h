@@ -15,7 +15,7 @@ typedef struct {
     double l2, scale;
     const int64_t *spans;
     ptrdiff_t count, n;
-    ptrdiff_t block; /* elements per block */
+    ptrdiff_t block; /* elements of the vector per block */
     en_lowest bad;   /* index of an unusable gradient */
 } optim_call;
 
@@ -34,6 +34,20 @@ static inline ptrdiff_t optim_range(const optim_call *call, ptrdiff_t start, ptr
     }
 }
 
+/* The first of the spans that ends behind `first`. */
+static inline ptrdiff_t optim_first_span(const optim_call *call, ptrdiff_t first)
+{
+    ptrdiff_t low = 0, high = call->count;
+    while (low < high) {
+        const ptrdiff_t middle = low + (high - low) / 2;
+        if (call->spans[3 * middle + 1] > first)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
 /* Steps over what of the spans lies in this block, unless a block before it has met an unusable gradient. Spans are cut
  * to the block, so nothing outside is touched even if another thread of the program changes them meanwhile. */
 static inline void optim_block(void *context, ptrdiff_t block, int worker)
@@ -41,9 +55,11 @@ static inline void optim_block(void *context, ptrdiff_t block, int worker)
     optim_call *call = context;
     const ptrdiff_t first = block * call->block, last = en_least(call->n, first + call->block);
     (void)worker;
-    for (ptrdiff_t i = 0; i < call->count && en_lowest_so_far(&call->bad) > first; ++i) {
+    for (ptrdiff_t i = optim_first_span(call, first); i < call->count && en_lowest_so_far(&call->bad) > first; ++i) {
         const ptrdiff_t from = (ptrdiff_t)call->spans[3 * i], to = (ptrdiff_t)call->spans[3 * i + 1];
         const ptrdiff_t start = from > first ? from : first, stop = en_least(to, last);
+        if (from >= last)
+            return;
         if (start >= stop)
             continue;
         const ptrdiff_t bad = optim_range(call, start, stop - start, call->spans[3 * i + 2] ? call->l2 : 0);
@@ -54,11 +70,15 @@ static inline void optim_block(void *context, ptrdiff_t block, int worker)
     }
 }
 
-/* Runs a step; returns -1, or the lowest index of an unusable gradient. */
+/* Runs a step; returns -1, or the lowest index of an unusable gradient. Where the spans are few rows of a large table,
+ * blocks span more of the vector, so that there are as many as the work is worth. */
 static inline ptrdiff_t optim_run(optim_call *call)
 {
-    const int threads = en_threads((double)call->n * (call->dtype == EN_F32 ? 0.5 : 1));
-    call->block = threads > 1 ? EN_BLOCK : call->n;
+    ptrdiff_t elements = 0;
+    for (ptrdiff_t i = 0; i < call->count; ++i)
+        elements += (ptrdiff_t)(call->spans[3 * i + 1] - call->spans[3 * i]);
+    const int threads = en_threads((double)elements * (call->dtype == EN_F32 ? 0.5 : 1));
+    call->block = threads > 1 && elements > 0 ? EN_BLOCK * (call->n / elements) : call->n;
     en_lowest_start(&call->bad);
     if (call->n > 0)
         en_parallel(threads, en_blocks(call->n, call->block), optim_block, call);

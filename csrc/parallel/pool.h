@@ -4,7 +4,15 @@
 #include "kernels/pool.h"
 #include "parallel/blocks.h"
 
-enum { MAXPOOL, MAXPOOL_BACKWARD, AVGPOOL, AVGPOOL_BACKWARD };
+enum {
+    MAXPOOL,
+    MAXPOOL_BACKWARD,
+    AVGPOOL,
+    AVGPOOL_BACKWARD,
+    ADAPTIVE_MAXPOOL,
+    ADAPTIVE_AVGPOOL,
+    ADAPTIVE_AVGPOOL_BACKWARD
+};
 
 /* A call of any of the kernels; what does not apply is left out. x, dx: (planes, h, w)   y, dy, argmax: (planes, oh, ow) */
 typedef struct {
@@ -38,6 +46,18 @@ static inline void pool_block(void *context, ptrdiff_t block, int worker)
         break;
     case AVGPOOL:
         avgpool2d(dtype, en_at(dtype, call->y, small), en_at(dtype, call->x, large), planes, call->h, call->w, call->p);
+        break;
+    case ADAPTIVE_MAXPOOL:
+        adaptive_maxpool2d(dtype, en_at(dtype, call->y, small), argmax, en_at(dtype, call->x, large), planes, call->h,
+                           call->w, call->oh, call->ow);
+        break;
+    case ADAPTIVE_AVGPOOL:
+        adaptive_avgpool2d(dtype, en_at(dtype, call->y, small), en_at(dtype, call->x, large), planes, call->h, call->w,
+                           call->oh, call->ow);
+        break;
+    case ADAPTIVE_AVGPOOL_BACKWARD:
+        adaptive_avgpool2d_backward(dtype, en_at(dtype, call->dx, large), en_at(dtype, call->dy, small), planes,
+                                    call->h, call->w, call->oh, call->ow);
         break;
     default:
         avgpool2d_backward(dtype, en_at(dtype, call->dx, large), en_at(dtype, call->dy, small), planes, call->h,

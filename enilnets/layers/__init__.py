@@ -7,35 +7,59 @@ from .base import INFERENCE, Layer, Mode
 from .conv import Conv2D
 from .dense import Dense
 from .dropout import Dropout
+from .embedding import Embedding
 from .flatten import Flatten
+from .layernorm import GroupNorm, InstanceNorm, LayerNorm
 from .norm import BatchNorm
-from .pool import AvgPool2D, MaxPool2D
+from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
 from .sequential import Sequential
+from .sparse import Sparse
+from .upsample import Upsample2D
 
 __all__ = [
     "INFERENCE",
     "LAYERS",
     "Activation",
+    "AdaptiveAvgPool2D",
+    "AdaptiveMaxPool2D",
     "AvgPool2D",
     "BatchNorm",
     "Conv2D",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
+    "GroupNorm",
+    "InstanceNorm",
     "Layer",
+    "LayerNorm",
     "MaxPool2D",
     "Mode",
     "Sequential",
+    "Sparse",
+    "Upsample2D",
 ]
 
 #: Every layer that a network is built of, by the name that ``layer["type"]`` and model files use.
 LAYERS: dict[str, type[Layer]] = {
     "dense": Dense,
+    "sparse": Sparse,
     "conv2d": Conv2D,
     "flatten": Flatten,
     "maxpool2d": MaxPool2D,
     "avgpool2d": AvgPool2D,
+    "globalavgpool2d": GlobalAvgPool2D,
+    "globalmaxpool2d": GlobalMaxPool2D,
+    "adaptive_avgpool2d": AdaptiveAvgPool2D,
+    "adaptive_maxpool2d": AdaptiveMaxPool2D,
+    "upsample2d": Upsample2D,
     "batchnorm": BatchNorm,
+    "layernorm": LayerNorm,
+    "groupnorm": GroupNorm,
+    "instancenorm": InstanceNorm,
     "dropout": Dropout,
+    "embedding": Embedding,
     "activation": Activation,
 }

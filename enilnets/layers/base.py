@@ -100,6 +100,8 @@ class Layer(MutableMapping):
     caches: ClassVar[bool] = False
     #: Whether it has ``forward_with_activation``, which does the work of an Activation layer behind it on the way.
     takes_activation: ClassVar[bool] = False
+    #: Whether its input is row numbers, which reach it as they are: no cast to the dtype of the network may round them.
+    takes_ids: ClassVar[bool] = False
     #: True if a 3-D input is one image, False if it is (batch, sequence, features), None if the next layer decides.
     takes_images: ClassVar[bool | None] = None
 

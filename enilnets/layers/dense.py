@@ -98,18 +98,22 @@ class Dense(ActivatedLayer):
             raise self.shape_error(f"(batch, {self.n_in})", shape, way_out)
         return (*shape[:-1], self.n_out)
 
-    def node(self, mode: Mode) -> Node:
+    def node(self, mode: Mode) -> Node | None:
         """See Layer."""
         weights, bias = self.parameters["weights"], self.parameters.get("bias")
         arrays = (weights.value, None if bias is None else bias.value)
         gradients = (None, None) if self.frozen else (weights, bias)
         return Node("dense", self.n_in, self.n_out, self.activation, arrays, gradients)
 
+    def matrix(self) -> np.ndarray:
+        """The weights as they enter the product, (n_out, n_in)."""
+        return self.parameters["weights"].value
+
     def linear(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See ActivatedLayer."""
         rows = x if x.ndim == 2 else x.reshape(-1, self.n_in)
         bias = self.parameters.get("bias")
-        z = affine(rows, self.parameters["weights"].value, None if bias is None else bias.value)
+        z = affine(rows, self.matrix(), None if bias is None else bias.value)
         return z if x.ndim == 2 else z.reshape(*x.shape[:-1], self.n_out), x
 
     def linear_backward(self, dz: np.ndarray, x: np.ndarray, *, params: bool, inputs: bool) -> np.ndarray | None:
@@ -117,7 +121,7 @@ class Dense(ActivatedLayer):
         dx, dw, db = affine_backward(
             dz.reshape(-1, self.n_out),
             x.reshape(-1, self.n_in),
-            self.parameters["weights"].value,
+            self.matrix(),
             params=params,
             inputs=inputs,
             dw=self.room("weights"),

@@ -174,6 +174,11 @@ class Sequential(Layer):
         """See Layer; the first layer that cares decides."""
         return next((layer.takes_images for layer in self.layers if layer.takes_images is not None), None)
 
+    @property
+    def takes_ids(self) -> bool:  # type: ignore[override]
+        """See Layer; the first layer decides."""
+        return bool(self.layers) and self.layers[0].takes_ids
+
     def output_shape(self, shape: Shape) -> Shape:
         """See Layer."""
         for layer in self.layers:

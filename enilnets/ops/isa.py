@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._ext import chain, conv, dropout, gemm, losses, norm, optim, pointwise, pool, scan
+from .._ext import chain, conv, dropout, gather, gemm, losses, norm, optim, pointwise, pool, scan
 from .._ext import isa as _isa
 from ..errors import ConfigError
 
@@ -16,6 +16,7 @@ __all__ = ["CONCERNS", "available", "current", "select", "using", "variants"]
 CONCERNS = {
     "conv": conv,
     "dropout": dropout,
+    "gather": gather,
     "gemm": gemm,
     "losses": losses,
     "norm": norm,

@@ -1,4 +1,4 @@
-"""Max and average pooling of images in non-overlapping square windows."""
+"""Max and average pooling of images: in non-overlapping square windows, or in a given number of bins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from ..checks import integer
 from ..errors import ShapeError, StateError
 from .array import empty, output, real, same_shape
 
-__all__ = ["AvgPoolSaved", "MaxPoolSaved", "avgpool2d", "avgpool2d_backward", "maxpool2d", "maxpool2d_backward"]
+__all__ = [
+    "AvgPoolSaved",
+    "MaxPoolSaved",
+    "adaptive_avgpool2d",
+    "adaptive_avgpool2d_backward",
+    "adaptive_maxpool2d",
+    "avgpool2d",
+    "avgpool2d_backward",
+    "maxpool2d",
+    "maxpool2d_backward",
+]
 
 
 class MaxPoolSaved(NamedTuple):
@@ -189,4 +199,107 @@ def avgpool2d_backward(dy: np.ndarray, saved: AvgPoolSaved) -> np.ndarray:
     same_shape("avgpool2d_backward", "dy", dy, (n, c, h // saved.p, w // saved.p))
     dx = empty(saved.shape, dy.dtype)
     _kernels.avgpool2d_backward(dx, dy, saved.p)
+    return dx
+
+
+def _binned_shape(where: str, x: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Shape of the output of adaptive pooling, after checking the bins against the input."""
+    bins = integer(where, "size", size[0], 1, _kernels.MOST_PLACES), integer(where, "size", size[1], 1)
+    if x.ndim != 4 or x.shape[2] * x.shape[3] == 0 or x.shape[2] * x.shape[3] > _kernels.MOST_PLACES:
+        raise ShapeError(
+            f"{where}(x)",
+            "shape (batch, channels, height, width) with planes of 1 to 2**31 - 1 elements",
+            f"shape {x.shape}",
+            "reshape it; pooling works on images",
+        )
+    return (*x.shape[:2], *bins)
+
+
+def adaptive_maxpool2d(
+    x: np.ndarray, size: tuple[int, int], out: np.ndarray | None = None, *, backward: bool = True
+) -> tuple[np.ndarray, MaxPoolSaved | None]:
+    """Take the maximum of every bin; ``maxpool2d_backward`` goes back.
+
+    Parameters
+    ----------
+    x : ndarray (batch, channels, height, width), float32 or float64
+    size : (int, int)
+        Number of bins down and across, at least 1 each.
+    out : ndarray (batch, channels, *size), optional
+        Where to write the result.
+    backward : bool, default True
+        False leaves out what ``maxpool2d_backward`` needs; ``saved`` is then None.
+
+    Returns
+    -------
+    y : ndarray (batch, channels, *size)
+    saved : MaxPoolSaved or None
+
+    Raises
+    ------
+    ShapeError, ConfigError, DTypeError
+        If ``x`` is no batch of images, ``size`` holds no positive ints, or ``x`` is not float32 or float64.
+
+    Notes
+    -----
+    Bin i of n over h elements holds those from ``floor(i h / n)`` to ``ceil((i + 1) h / n)``: sizes differ by at most
+    one, and neighbours share an element where n does not divide h. With more bins than elements, elements repeat.
+    """
+    x = real("adaptive_maxpool2d", "x", x)
+    shape = _binned_shape("adaptive_maxpool2d", x, size)
+    y = output("adaptive_maxpool2d", out, shape, x.dtype)
+    argmax = empty(shape, np.dtype(np.int32)) if backward else None
+    _kernels.adaptive_maxpool2d(y, argmax, x)
+    return y, None if argmax is None else MaxPoolSaved(argmax, x.shape)
+
+
+def adaptive_avgpool2d(
+    x: np.ndarray, size: tuple[int, int], out: np.ndarray | None = None
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Take the mean of every bin.
+
+    Parameters
+    ----------
+    x, size, out
+        See ``adaptive_maxpool2d``, as for the bins.
+
+    Returns
+    -------
+    y : ndarray (batch, channels, *size)
+    saved : tuple of int
+        Shape of the input, to be handed to ``adaptive_avgpool2d_backward``.
+
+    Raises
+    ------
+    ShapeError, ConfigError, DTypeError
+        See ``adaptive_maxpool2d``.
+    """
+    x = real("adaptive_avgpool2d", "x", x)
+    y = output("adaptive_avgpool2d", out, _binned_shape("adaptive_avgpool2d", x, size), x.dtype)
+    _kernels.adaptive_avgpool2d(y, x)
+    return y, x.shape
+
+
+def adaptive_avgpool2d_backward(dy: np.ndarray, saved: tuple[int, ...]) -> np.ndarray:
+    """Spread each gradient evenly over its bin; elements in several bins get the sum.
+
+    Parameters
+    ----------
+    dy : ndarray (batch, channels, bins down, bins across)
+    saved : tuple of int
+        From ``adaptive_avgpool2d``.
+
+    Returns
+    -------
+    dx : ndarray (batch, channels, height, width)
+
+    Raises
+    ------
+    ShapeError
+        If ``dy`` is no batch of as many images.
+    """
+    dy = real("adaptive_avgpool2d_backward", "dy", dy, 4)
+    same_shape("adaptive_avgpool2d_backward", "dy", dy, (*saved[:2], *dy.shape[2:]))
+    dx = empty(saved, dy.dtype)
+    _kernels.adaptive_avgpool2d_backward(dx, dy)
     return dx

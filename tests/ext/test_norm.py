@@ -188,3 +188,67 @@ def test_references_are_returned_after_errors(kernel, dtype):
         with pytest.raises(ValueError):
             getattr(norm, kernel)(*[given[name] for name in TAKES[kernel]])
     assert {name: sys.getrefcount(a) for name, a in given.items() if name not in NO_ARRAYS} == before
+
+
+ROWS = {
+    "layernorm": (("y", "mean", "inv_std", "rest"), ("x", "gamma", "beta", "eps")),
+    "layernorm_backward": (("dx",), ("dy", "x", "mean", "inv_std", "rest", "gamma")),
+    "layernorm_sums": (("dgamma", "dbeta"), ("dy", "x", "mean", "inv_std", "rest")),
+}
+ROW_ARRAYS = [(kernel, name) for kernel, names in ROWS.items() for name in sum(names, ()) if name != "eps"]
+
+
+def row_arguments(dtype):
+    given = {name: np.ones((6, 2, 5), dtype) for name in ("x", "y", "dx", "dy")}
+    given.update({name: np.ones(6, dtype) for name in ("mean", "inv_std", "rest", "gamma", "beta", "dgamma", "dbeta")})
+    return {**given, "eps": 1e-5}
+
+
+def row_call(kernel, dtype, **changed):
+    given = {**row_arguments(dtype), **changed}
+    return getattr(norm, kernel)(*[given[name] for name in sum(ROWS[kernel], ())])
+
+
+@pytest.mark.parametrize("kernel, name", ROW_ARRAYS)
+@pytest.mark.parametrize(
+    "error, spoil",
+    [
+        (TypeError, lambda a: a.tolist()),
+        (TypeError, lambda a: 3),
+        (TypeError, lambda a: a.astype(np.float16)),
+        (TypeError, lambda a: a.astype("f4" if a.dtype == "f8" else "f8")),
+        (TypeError, lambda a: a.astype(a.dtype.newbyteorder())),
+        (ValueError, lambda a: a[:-1].copy()),
+        (ValueError, lambda a: a[None]),
+        (ValueError, lambda a: np.repeat(a, 2, axis=-1)[..., ::2]),
+        (ValueError, unaligned),
+        (ValueError, lambda a: np.zeros(0, a.dtype)),
+    ],
+)
+def test_bad_arrays_of_rows_are_refused(kernel, name, error, spoil, dtype):
+    with pytest.raises(error):
+        row_call(kernel, dtype, **{name: spoil(row_arguments(dtype)[name])})
+
+
+@pytest.mark.parametrize("kernel, name", ROW_ARRAYS)
+def test_rows_that_are_written_must_be_writable_and_their_own(kernel, name, dtype):
+    given = row_arguments(dtype)
+    given[name].flags.writeable = False
+    if name in ROWS[kernel][0]:
+        with pytest.raises(ValueError, match="writable"):
+            row_call(kernel, dtype, **{name: given[name]})
+        memory = np.ones(60, dtype)
+        shared = {key: memory[: given[key].size].reshape(given[key].shape) for key in (name, "x")}
+        with pytest.raises(ValueError, match="overlaps"):
+            row_call(kernel, dtype, **shared)
+    else:
+        row_call(kernel, dtype, **{name: given[name]})
+
+
+@pytest.mark.parametrize("shape", [(6, 0, 5), (6, 2, 0), (6, 4, 5), (6, 12, 1), (4, 2, 5)])
+def test_rows_that_are_no_whole_groups_are_refused(shape, dtype):
+    for kernel in ROWS:
+        arrays = {name: np.ones(shape, dtype) for name in ("x", "y", "dx", "dy")}
+        rows = {name: np.ones(shape[0], dtype) for name in ("mean", "inv_std", "rest")}
+        with pytest.raises(ValueError, match=r"element per row|whole groups"):
+            row_call(kernel, dtype, **arrays, **rows)

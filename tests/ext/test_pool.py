@@ -29,6 +29,9 @@ TAKES = {
     "maxpool2d_backward": ("dx", "dy", "argmax"),
     "avgpool2d": ("y", "x", "p"),
     "avgpool2d_backward": ("dx", "dy", "p"),
+    "adaptive_maxpool2d": ("y", "argmax", "x"),
+    "adaptive_avgpool2d": ("y", "x"),
+    "adaptive_avgpool2d_backward": ("dx", "dy"),
 }
 ARRAYS = [(kernel, name) for kernel, names in TAKES.items() for name in names if name != "p"]
 WINDOWED = [kernel for kernel, names in TAKES.items() if "p" in names]

@@ -167,6 +167,108 @@ TEST(batchnorm_inference_backward)
     }
 }
 
+/* Rows, groups, channels of a row, elements of a channel: layer, group and instance normalisation. */
+#ifndef EN_SELFTEST_NORM_ROWS
+#define EN_SELFTEST_NORM_ROWS
+static const ptrdiff_t row_shapes[][4] = {
+    {1, 1, 1, 1}, {3, 1, 2, 1}, {5, 1, 7, 1}, {4, 1, 130, 1}, {33, 1, 65, 1}, {6, 3, 2, 5}, {6, 2, 3, 1}, {8, 4, 1, 33}, {0, 1, 4, 1},
+};
+#endif
+#define FOR_ROWS \
+    for (ptrdiff_t shape = 0, rows, groups, c, s; shape < LENGTH(row_shapes) \
+         && (rows = row_shapes[shape][0], groups = row_shapes[shape][1], c = row_shapes[shape][2], \
+             s = row_shapes[shape][3], \
+             begin_case("rows = %d, groups = %d, c = %d, s = %d", (int)rows, (int)groups, (int)c, (int)s), 1); ++shape)
+
+/* Mean and variance of a row, and the channel of its element j. */
+static void NAME(row_moments)(wide *mean, wide *var, const REAL *row, ptrdiff_t n)
+{
+    *mean = *var = 0;
+    EACH(j, n)
+        *mean += row[j] / (wide)n;
+    EACH(j, n)
+        *var += (row[j] - *mean) * (row[j] - *mean) / (wide)n;
+}
+#define CHANNEL(r, j) ((r) % groups * c + (j) / s)
+
+TEST(layernorm)
+{
+    const double eps = 1e-5;
+    FOR_ROWS {
+        const ptrdiff_t n = c * s;
+        REAL *x = NAME(batch)(rows, c, s), *gamma = RANDOM(groups * c, -2, 2), *beta = RANDOM(groups * c, -2, 2);
+        REAL *y = UNSET(rows * n), *mean = UNSET(rows), *inv_std = UNSET(rows), *rest = UNSET(rows);
+        CALL(layernorm)(y, mean, inv_std, rest, x, gamma, beta, eps, groups, c, s, 0, rows / 2);
+        CALL(layernorm)(y, mean, inv_std, rest, x, gamma, beta, eps, groups, c, s, rows / 2, rows);
+        EACH(r, rows) {
+            wide mean_, var_;
+            NAME(row_moments)(&mean_, &var_, x + r * n, n);
+            const wide factor = 1 / sqrtl(var_ + eps);
+            agree("mean", r, mean[r], mean_, NEAR(10));
+            agree("inv_std", r, inv_std[r], factor, NEAR(factor));
+            EACH(j, n)
+                agree("y", r * n + j, y[r * n + j],
+                      gamma[CHANNEL(r, j)] * (x[r * n + j] - mean_) * factor + beta[CHANNEL(r, j)],
+                      NEAR(2 * magnitude(x[r * n + j] - mean_) * factor + 2));
+        }
+    }
+}
+
+TEST(layernorm_backward)
+{
+    FOR_ROWS {
+        const ptrdiff_t n = c * s;
+        REAL *x = NAME(batch)(rows, c, s), *gamma = RANDOM(groups * c, -2, 2), *dy = RANDOM(rows * n, -1, 1);
+        REAL *dx = UNSET(rows * n), *mean = UNSET(rows), *inv_std = UNSET(rows), *rest = RANDOM(rows, -1, 1);
+        EACH(r, rows) {
+            wide mean_, var_;
+            NAME(row_moments)(&mean_, &var_, x + r * n, n);
+            mean[r] = (REAL)mean_;
+            inv_std[r] = (REAL)(1 / sqrtl(var_ + 1));
+        }
+        CALL(layernorm_backward)(dx, dy, x, mean, inv_std, rest, gamma, groups, c, s, 0, rows / 2);
+        CALL(layernorm_backward)(dx, dy, x, mean, inv_std, rest, gamma, groups, c, s, rows / 2, rows);
+        EACH(r, rows) {
+            wide sum = 0, products = 0;
+#define XHAT(j) ((x[r * n + (j)] - (wide)mean[r]) * inv_std[r] - rest[r])
+            EACH(j, n) {
+                sum += (wide)dy[r * n + j] * gamma[CHANNEL(r, j)] / n;
+                products += (wide)dy[r * n + j] * gamma[CHANNEL(r, j)] * XHAT(j) / n;
+            }
+            EACH(j, n)
+                agree("dx", r * n + j, dx[r * n + j],
+                      inv_std[r] * ((wide)dy[r * n + j] * gamma[CHANNEL(r, j)] - sum - XHAT(j) * products), NEAR(40));
+#undef XHAT
+        }
+    }
+}
+
+TEST(layernorm_sums)
+{
+    FOR_ROWS {
+        const ptrdiff_t n = c * s, channels = groups * c, cut = groups == 1 && s == 1 ? channels : channels / 2;
+        REAL *x = NAME(batch)(rows, c, s), *dy = RANDOM(rows * n, -1, 1), *dgamma = UNSET(channels);
+        REAL *dbeta = UNSET(channels), *mean = RANDOM(rows, -1, 1), *inv_std = RANDOM(rows, 0, 1);
+        REAL *rest = RANDOM(rows, -1, 1);
+        CALL(layernorm_sums)(dgamma, dbeta, dy, x, mean, inv_std, rest, rows, groups, c, s, 0, cut);
+        CALL(layernorm_sums)(dgamma, dbeta, dy, x, mean, inv_std, rest, rows, groups, c, s, cut, channels);
+        EACH(k, channels) {
+            wide sum = 0, products = 0;
+            EACH(r, rows)
+                EACH(j, CHANNEL(r, 0) <= k && k < CHANNEL(r, 0) + c ? n : 0)
+                    if (CHANNEL(r, j) == k) {
+                        sum += dy[r * n + j];
+                        products += dy[r * n + j] * ((x[r * n + j] - (wide)mean[r]) * inv_std[r] - rest[r]);
+                    }
+            agree("dbeta", k, dbeta[k], sum, NEAR(magnitude(sum) + 1));
+            agree("dgamma", k, dgamma[k], products, NEAR(magnitude(products) + 20));
+        }
+    }
+}
+
+#undef CHANNEL
+#undef FOR_ROWS
+
 TEST(blend)
 {
     EACH(n, 40) {

@@ -105,5 +105,81 @@ TEST(avgpool2d_backward)
     }
 }
 
+/* planes, height, width, bins down and across: whole images, bins that share elements, more bins than elements */
+#ifndef EN_SELFTEST_POOL_BINS
+#define EN_SELFTEST_POOL_BINS
+static const ptrdiff_t bin_shapes[][5] = {
+    {6, 4, 6, 1, 1}, {2, 7, 5, 3, 2}, {2, 5, 33, 2, 9}, {3, 9, 9, 4, 9}, {3, 2, 3, 5, 4}, {1, 28, 31, 1, 7}, {0, 4, 4, 2, 2},
+};
+#endif
+#define FOR_BINNED \
+    for (ptrdiff_t shape = 0, planes, h, w, oh, ow; shape < LENGTH(bin_shapes) \
+         && (planes = bin_shapes[shape][0], h = bin_shapes[shape][1], w = bin_shapes[shape][2], \
+             oh = bin_shapes[shape][3], ow = bin_shapes[shape][4], \
+             begin_case("%d planes of %d x %d, %d x %d bins", (int)planes, (int)h, (int)w, (int)oh, (int)ow), 1); ++shape)
+/* Whether element i of `size` lies in bin b of n. */
+#define IN_BIN(i, size, b, n) ((i) >= (b) * (size) / (n) && (i) * (n) < ((b) + 1) * (size))
+
+TEST(adaptive_maxpool2d)
+{
+    FOR_BINNED {
+        REAL *x = RANDOM(planes * h * w, -3, 3), *y = UNSET(planes * oh * ow), *alone = UNSET(planes * oh * ow);
+        int32_t *argmax = unset_array(sizeof(int32_t), planes * oh * ow);
+        EACH(i, planes * h * w)
+            x[i] = (REAL)(int)x[i]; /* equal ones */
+        CALL(adaptive_maxpool2d)(y, argmax, x, planes, h, w, oh, ow);
+        CALL(adaptive_maxpool2d)(alone, NULL, x, planes, h, w, oh, ow);
+        EACH(out, planes * oh * ow) {
+            ptrdiff_t place = -1;
+            const REAL *image = x + out / (oh * ow) * h * w;
+            EACH(i, h * w)
+                if (IN_BIN(i / w, h, out / ow % oh, oh) && IN_BIN(i % w, w, out % ow, ow)
+                    && (place < 0 || image[i] > image[place]))
+                    place = i;
+            agree("y", out, y[out], image[place], 0);
+            agree("y without argmax", out, alone[out], image[place], 0);
+            agree("argmax", out, argmax[out], place, 0);
+        }
+    }
+}
+
+TEST(adaptive_avgpool2d)
+{
+    FOR_BINNED {
+        REAL *x = RANDOM(planes * h * w, -1, 1), *y = UNSET(planes * oh * ow);
+        CALL(adaptive_avgpool2d)(y, x, planes, h, w, oh, ow);
+        EACH(out, planes * oh * ow) {
+            wide sum = 0, count = 0;
+            EACH(i, h * w)
+                if (IN_BIN(i / w, h, out / ow % oh, oh) && IN_BIN(i % w, w, out % ow, ow)) {
+                    sum += x[out / (oh * ow) * h * w + i];
+                    count += 1;
+                }
+            agree("y", out, y[out], sum / count, 4 * EPS);
+        }
+    }
+}
+
+TEST(adaptive_avgpool2d_backward)
+{
+    FOR_BINNED {
+        REAL *dx = UNSET(planes * h * w), *dy = RANDOM(planes * oh * ow, -1, 1);
+        CALL(adaptive_avgpool2d_backward)(dx, dy, planes, h, w, oh, ow);
+        EACH(in, planes * h * w) {
+            wide want = 0;
+            EACH(out, oh * ow) {
+                ptrdiff_t count = 0;
+                EACH(i, h * w)
+                    count += IN_BIN(i / w, h, out / ow, oh) && IN_BIN(i % w, w, out % ow, ow);
+                if (IN_BIN(in / w % h, h, out / ow, oh) && IN_BIN(in % w, w, out % ow, ow))
+                    want += (wide)dy[in / (h * w) * oh * ow + out] / count;
+            }
+            agree("dx", in, dx[in], want, 16 * EPS);
+        }
+    }
+}
+
+#undef IN_BIN
+#undef FOR_BINNED
 #undef FOR_IMAGES
 #endif

@@ -252,6 +252,7 @@ def test_im2col_is_the_convolution_and_col2im_its_adjoint(rng, dtype, isa, x_sha
     assert abs((col * other).sum() - (x * back).sum()) <= 1e-4 * (1 + abs(col * other).sum())
 
 
+@pytest.mark.contract("F4")
 def test_im2col_follows_its_documented_layout():
     x = np.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
     col = conv.im2col(x, 2, 3, stride=2, pad=1).reshape(2, 3, 3, 3, 2, 3)  # n, i, j, channel, ky, kx

@@ -1,4 +1,5 @@
-"""NumPy oracles of the kernels in csrc/kernels/norm.c, in float64, straight from Ioffe & Szegedy 2015."""
+"""NumPy oracles of the kernels in csrc/kernels/norm.c, in float64, straight from Ioffe & Szegedy 2015 and, for rows
+that are normalised by themselves, Ba, Kiros & Hinton 2016."""
 
 import numpy as np
 
@@ -129,6 +130,90 @@ def case_batchnorm_inference_backward(rng, dtype):
         fused_backward(norm.batchnorm_inference_backward, shape, dy, (x, mean, var, gamma, EPS), rng, dtype)
 
 
+#: (batch, groups, channels of a group, elements of a channel): layer, group and instance normalisation.
+ROWS = [
+    (1, 1, 1, 1),
+    (3, 1, 2, 1),
+    (5, 1, 7, 1),
+    (4, 1, 130, 1),
+    (33, 1, 65, 1),
+    (2, 3, 2, 5),
+    (3, 2, 3, 1),
+    (2, 4, 1, 33),
+    (3, 1, 5, 49),
+    (0, 1, 4, 1),
+    (0, 2, 2, 3),
+]
+
+
+def layernorm(x, gamma, beta, eps):
+    """(y, mean, inv_std) of x (batch, groups, c, s), gamma and beta (groups, c)."""
+    mean, var = x.mean(axis=(2, 3), keepdims=True), x.var(axis=(2, 3), keepdims=True)
+    inv_std = 1 / np.sqrt(var + eps)
+    y = (x - mean) * inv_std * gamma[None, :, :, None] + beta[None, :, :, None]
+    return y, mean.ravel(), inv_std.ravel()
+
+
+def layernorm_backward(dy, x, gamma, eps):
+    """(dx, dgamma, dbeta) by the chain through the variance and the mean."""
+    axes, count = (2, 3), x.shape[2] * x.shape[3]
+    mean, var = x.mean(axis=axes, keepdims=True), x.var(axis=axes, keepdims=True)
+    d, root = x - mean, np.sqrt(var + eps)
+    dxhat = dy * gamma[None, :, :, None]
+    dvar = (dxhat * d).sum(axis=axes, keepdims=True) * -0.5 / root**3
+    dmean = -(dxhat / root).sum(axis=axes, keepdims=True)
+    return dxhat / root + dvar * 2 * d / count + dmean / count, (dy * d / root).sum(axis=(0, 3)), dy.sum(axis=(0, 3))
+
+
+def row_data(rng, dtype, n, groups, c, s):
+    """x, dy (n, groups, c, s), gamma, beta (groups, c); rows of very different mean and spread."""
+    x = rng.normal(size=(n, groups, c, s)) * rng.uniform(0.5, 20, (n, groups, 1, 1)) + 10 * rng.normal(
+        size=(n, 1, 1, 1)
+    )
+    arrays = (x, rng.normal(size=x.shape), *rng.normal(size=(2, groups, c)))
+    return [a.astype(dtype) for a in arrays]
+
+
+def run_layernorm(x, gamma, beta, dtype):
+    """What the kernel makes of x, as (y, statistics, x as it takes it)."""
+    rows = x.shape[0] * x.shape[1], *x.shape[2:]
+    y, statistics = np.full(rows, 9, dtype), np.full((3, rows[0]), 9, dtype)
+    norm.layernorm(y, *statistics, x.reshape(rows), gamma.ravel(), beta.ravel(), EPS)
+    return y, statistics, x.reshape(rows)
+
+
+def case_layernorm(rng, dtype):
+    for shape in ROWS:
+        x, _, gamma, beta = row_data(rng, dtype, *shape)
+        y, (mean, inv_std, rest), _ = run_layernorm(x, gamma, beta, dtype)
+        want, want_mean, want_inv_std = layernorm(x.astype(np.float64), gamma, beta, EPS)
+        compare(dtype, [(y, want.reshape(y.shape)), (mean, want_mean), (inv_std, want_inv_std)])
+        assert (np.abs(rest) <= 64 * np.finfo(dtype).eps * (np.abs(want_mean) + 1) * want_inv_std).all()
+
+
+def case_layernorm_backward(rng, dtype):
+    for shape in ROWS:
+        x, dy, gamma, beta = row_data(rng, dtype, *shape)
+        _, statistics, rows = run_layernorm(x, gamma, beta, dtype)
+        dx = np.full(rows.shape, 9, dtype)
+        norm.layernorm_backward(dx, dy.reshape(rows.shape), rows, *statistics, gamma.ravel())
+        want = layernorm_backward(dy.astype(np.float64), x.astype(np.float64), gamma, EPS)[0]
+        if shape[2] * shape[3] == 1:  # nothing depends on x; the oracle divides rounding errors by sqrt(eps)
+            want = np.zeros(dx.shape)
+        size = np.abs(dy).max(initial=0) * np.abs(gamma).max() * statistics[1].max(initial=0)  # before terms cancel
+        np.testing.assert_allclose(dx, want.reshape(dx.shape), rtol=0, atol=64 * np.finfo(dtype).eps * size)
+
+
+def case_layernorm_sums(rng, dtype):
+    for shape in ROWS:
+        x, dy, gamma, beta = row_data(rng, dtype, *shape)
+        _, statistics, rows = run_layernorm(x, gamma, beta, dtype)
+        dgamma, dbeta = np.full((2, gamma.size), 9, dtype)
+        norm.layernorm_sums(dgamma, dbeta, dy.reshape(rows.shape), rows, *statistics)
+        _, want_gamma, want_beta = layernorm_backward(dy.astype(np.float64), x.astype(np.float64), gamma, EPS)
+        compare(dtype, [(dgamma, want_gamma.ravel()), (dbeta, want_beta.ravel())], scale=4)
+
+
 def case_blend(rng, dtype):
     for n in (0, 1, 7, 100):
         for weight in (0, 0.1, 0.999, 1):
@@ -175,5 +260,8 @@ CASES = {
     "batchnorm_backward": case_batchnorm_backward,
     "batchnorm_inference": case_batchnorm_inference,
     "batchnorm_inference_backward": case_batchnorm_inference_backward,
+    "layernorm": case_layernorm,
+    "layernorm_backward": case_layernorm_backward,
+    "layernorm_sums": case_layernorm_sums,
     "blend": case_blend,
 }

@@ -97,10 +97,86 @@ def case_avgpool2d_backward(rng, dtype):
         np.testing.assert_allclose(dx, avgpool2d_backward(dy, dx.shape, p), rtol=2 * np.finfo(dtype).eps, atol=0)
 
 
+#: (batch, channels, height, width, bins down, bins across): whole images, bins that share elements, more bins than
+#: elements.
+BINS = [
+    (2, 3, 4, 6, 1, 1),
+    (1, 2, 7, 5, 3, 2),
+    (2, 1, 5, 33, 2, 9),
+    (1, 3, 9, 9, 4, 9),
+    (3, 1, 2, 3, 5, 4),
+    (1, 1, 28, 31, 1, 7),
+    (1, 1, 1, 1, 1, 1),
+    (0, 3, 4, 4, 2, 2),
+    (2, 0, 4, 4, 1, 1),
+]
+
+
+def bins(size, n):
+    """Slices of n bins over ``size`` elements: from floor(i size / n) to ceil((i + 1) size / n)."""
+    return [slice(int(np.floor(i * size / n)), int(np.ceil((i + 1) * size / n))) for i in range(n)]
+
+
+def adaptive(reduce, x, oh, ow):
+    """``reduce`` over every bin of x (n, c, h, w)."""
+    y = np.empty((*x.shape[:2], oh, ow))
+    for i, rows in enumerate(bins(x.shape[2], oh)):
+        for j, columns in enumerate(bins(x.shape[3], ow)):
+            y[:, :, i, j] = reduce(x[:, :, rows, columns], axis=(2, 3))
+    return y
+
+
+def case_adaptive_maxpool2d(rng, dtype):
+    for n, c, h, w, oh, ow in BINS:
+        x = rng.integers(-4, 5, size=(n, c, h, w)).astype(dtype)
+        y, alone = np.full((2, n, c, oh, ow), 99, dtype)
+        argmax = np.full((n, c, oh, ow), -1, np.int32)
+        pool.adaptive_maxpool2d(y, argmax, x)
+        pool.adaptive_maxpool2d(alone, None, x)
+        want = adaptive(np.max, x, oh, ow)
+        np.testing.assert_array_equal(y, want)
+        np.testing.assert_array_equal(alone, want)
+        for i, rows in enumerate(bins(h, oh)):  # the first of equals
+            for j, columns in enumerate(bins(w, ow)):
+                width = columns.stop - columns.start
+                flat = x[:, :, rows, columns].reshape(n, c, (rows.stop - rows.start) * width)
+                first = flat.argmax(axis=2)
+                place = (rows.start + first // width) * w + columns.start + first % width
+                np.testing.assert_array_equal(argmax[:, :, i, j], place)
+        if x.size:
+            x[0, 0, -1, -1] = np.nan
+            pool.adaptive_maxpool2d(y, argmax, x)
+            assert np.isnan(y[0, 0, -1, -1])
+
+
+def case_adaptive_avgpool2d(rng, dtype):
+    for n, c, h, w, oh, ow in BINS:
+        x, y = rng.normal(size=(n, c, h, w)).astype(dtype), np.full((n, c, oh, ow), 99, dtype)
+        pool.adaptive_avgpool2d(y, x)
+        eps = 4 * np.finfo(dtype).eps
+        np.testing.assert_allclose(y, adaptive(np.mean, x.astype(np.float64), oh, ow), rtol=eps, atol=eps)
+
+
+def case_adaptive_avgpool2d_backward(rng, dtype):
+    for n, c, h, w, oh, ow in BINS:
+        dx, dy = np.full((n, c, h, w), 99, dtype), rng.normal(size=(n, c, oh, ow)).astype(dtype)
+        pool.adaptive_avgpool2d_backward(dx, dy)
+        want = np.zeros((n, c, h, w))
+        for i, rows in enumerate(bins(h, oh)):
+            for j, columns in enumerate(bins(w, ow)):
+                part = want[:, :, rows, columns]
+                part += dy[:, :, i, j, None, None] / (part.shape[2] * part.shape[3])
+        eps = 8 * np.finfo(dtype).eps
+        np.testing.assert_allclose(dx, want, rtol=eps, atol=eps)
+
+
 #: One case per kernel: runs it in the given dtype and compares with the oracle.
 CASES = {
     "maxpool2d": case_maxpool2d,
     "maxpool2d_backward": case_maxpool2d_backward,
     "avgpool2d": case_avgpool2d,
     "avgpool2d_backward": case_avgpool2d_backward,
+    "adaptive_maxpool2d": case_adaptive_maxpool2d,
+    "adaptive_avgpool2d": case_adaptive_avgpool2d,
+    "adaptive_avgpool2d_backward": case_adaptive_avgpool2d_backward,
 }
