@@ -18,7 +18,7 @@ from .layers.sequential import Passed
 from .optim import Optimizer, make_optimizer
 from .parameters import Arena
 from .storage.model_file import read_parts, write_parts
-from .storage.state import TrainingState, from_parts, to_parts
+from .storage.state import TrainingState, from_parts, plain_rng, to_parts
 
 __all__ = ["Network"]
 
@@ -284,25 +284,34 @@ class Network:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self)._from_parts, to_parts(self._state()), self._further_attributes()
 
-    def Save(self, file: str | PathLike[str]) -> None:
+    def Save(self, file: str | PathLike[str], arrays: str = "lists") -> None:
         """Save the full training state: weights, statistics, optimizer, counters, settings, random state.
 
         Parameters
         ----------
         file : path
-            Must end in ``.safetensors``. The file is replaced as a whole or not at all, also if the process dies.
+            The extension decides the format, in any case: ``.safetensors``, the smallest and fastest, with a digest
+            that finds damage; ``.pkl``, written from plain containers and arrays; anything else is JSON. Each holds
+            everything. Enilnets 2.1 and later read JSON and ``.pkl`` as far as they have the layers. The file is
+            replaced as a whole or not at all, also if the process dies.
+        arrays : {"lists", "base64"}
+            How JSON shows arrays: as nested lists of numbers, or in base64, which is smaller and faster.
 
         Raises
         ------
         ConfigError
-            For another extension (``.json`` and ``.pkl`` are not supported yet).
+            For an unknown form of arrays, or one for a format that has but one.
+        OSError
+            If the file cannot be written; the old one stays.
         """
-        write_parts(file, *to_parts(self._state()))
+        write_parts(file, *to_parts(self._state()), arrays)
 
     def Load(self: Net, file: str | PathLike[str]) -> Net:
         """Replace this network by the one in ``file``; training goes on bit for bit where it was saved.
 
-        Schedules are no part of a network: resume with ``Train(..., initial_epoch=)``. No file can run code.
+        Schedules are no part of a network: resume with ``Train(..., initial_epoch=)``. No file can run code, not even
+        a ``.pkl``. Files of Enilnets 2.x to 4.11 load too, with the optimizer's state where they hold it; the random
+        state, and what else such a file does not say, stays that of this network.
 
         Returns
         -------
@@ -310,10 +319,14 @@ class Network:
 
         Raises
         ------
-        ConfigError
-            For another extension.
         FileNotFoundError
         ModelFormatError
-            For a damaged or foreign file; this network is then unchanged.
+            For a damaged or foreign file, or a layer that is not known here; this network is then unchanged.
+
+        Warns
+        -----
+        UserWarning
+            If an array holds NaN or infinity, or a file of Enilnets can only be taken with a difference.
         """
-        return self._adopt(from_parts(*read_parts(file), str(file)))
+        own = {"training": self.training, "rng": plain_rng(self.rng)}
+        return self._adopt(from_parts(*read_parts(file, own), str(file)))

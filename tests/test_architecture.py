@@ -152,7 +152,7 @@ def test_only_ops_imports_the_compiled_modules():
 
 
 def test_loading_code_runs_nothing_from_files():
-    """No file can run code: the words that could make one are absent from the whole package."""
+    """No file can run code: the words that could make one are absent from the whole package, but for writing pickles."""
     forbidden = {
         "eval",
         "exec",
@@ -175,6 +175,8 @@ def test_loading_code_runs_nothing_from_files():
                 names = {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = {node.module.split(".")[0]}
+                if path.name == "pickle_file.py" and [alias.name for alias in node.names] == ["dumps"]:
+                    continue
             assert not names & forbidden, f"{path.relative_to(ROOT)}:{node.lineno}: {names & forbidden}"
             if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
                 raise AssertionError(f"{path.relative_to(ROOT)}: allow_pickle")

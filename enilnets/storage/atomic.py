@@ -1,5 +1,7 @@
 """Replace a file in one step: a reader, a crash or a full disk meets the old file or the new one, never a mixture.
 
+And open one for reading: what is no regular file is refused.
+
 >>> write_atomically("digits.bin", [b"header", b"data"])
 """
 
@@ -11,10 +13,11 @@ import re
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
+from io import BufferedReader
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ModelFormatError
 
-__all__ = ["file_kind", "write_atomically"]
+__all__ = ["open_regular", "write_atomically"]
 
 # A writer touches its temporary file with every write, so one that has not changed for this long belongs to a process
 # that died. Age is used rather than a process id in the name, because a directory may be shared with other machines
@@ -39,7 +42,7 @@ _KINDS = {
 _DIRECTORY_CANNOT_SYNC = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS}
 
 
-def file_kind(mode: int) -> str:
+def _file_kind(mode: int) -> str:
     """Say in words what ``st_mode`` describes, such as ``"a directory"``."""
     return _KINDS.get(stat.S_IFMT(mode), "a special file")
 
@@ -96,7 +99,7 @@ def _permissions_of(path: str | os.PathLike[str], target: str) -> int | None:
         return None
     if not stat.S_ISREG(mode):
         raise ConfigError(
-            f"write_atomically({path})", "a regular file or a new name", file_kind(mode), "choose another file name"
+            f"write_atomically({path})", "a regular file or a new name", _file_kind(mode), "choose another file name"
         )
     # Replacing needs only a writable directory; a file marked read-only is protected on purpose all the same.
     if not os.access(target, os.W_OK):
@@ -146,3 +149,17 @@ def _sync_directory(directory: str) -> None:
     except OSError as error:
         if error.errno not in _DIRECTORY_CANNOT_SYNC:
             raise
+
+
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a regular file; a FIFO or device is refused before it can block or act."""
+    # Asked before opening, since opening alone can act on a device; and again after it, since the name may have moved.
+    mode = os.stat(os.fspath(path)).st_mode
+    if stat.S_ISREG(mode):
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        file = open(os.open(path, flags), "rb")  # noqa: SIM115 (the caller closes it)
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISREG(mode):
+            return file
+        file.close()
+    raise ModelFormatError(f"{path}", "a regular file", _file_kind(mode), "name the model file itself")

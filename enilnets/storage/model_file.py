@@ -1,4 +1,7 @@
-"""Model files: the training state in a safetensors container. The extension decides the format."""
+"""Model files: the training state as .safetensors, .pkl or JSON. The extension decides, in any case.
+
+Names that end in neither .safetensors nor .pkl stand for JSON, as in the original.
+"""
 
 from __future__ import annotations
 
@@ -11,40 +14,58 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..errors import ConfigError, ModelFormatError
-from . import safetensors
+from . import json_file, pickle_file, safetensors
+from .atomic import open_regular, write_atomically
+from .document import KEY, from_document, to_document
 
 __all__ = ["read_parts", "write_parts"]
 
-#: Where the settings stand in the container's metadata.
-KEY = "enilnets"
+
+def _extension(path: Path) -> str:
+    extension = path.suffix.lower()
+    return extension if extension in (".safetensors", ".pkl") else ".json"
 
 
-def _check_extension(caller: str, path: str | PathLike[str]) -> Path:
+def write_parts(
+    path: str | PathLike[str], config: dict[str, Any], arrays: dict[str, np.ndarray], form: str = "lists"
+) -> None:
+    """Write settings and arrays to ``path``: completely, or not at all.
+
+    Parameters
+    ----------
+    path : path
+    config, arrays : dict
+        From ``state.to_parts``.
+    form : {"lists", "base64"}
+        How JSON shows arrays.
+    """
     path = Path(os.fspath(path))
-    if path.suffix.lower() != ".safetensors":
-        raise ConfigError(
-            f"{caller}({path.name!r})",
-            "a file name that ends in .safetensors",
-            repr(path.suffix or "no extension"),
-            ".json and .pkl files are not supported yet; use .safetensors, which keeps the full training state",
-        )
-    return path
+    extension = _extension(path)
+    checks.choice("Save", "arrays", form, json_file.ARRAYS)
+    if extension != ".json" and form != "lists":
+        raise ConfigError("Save(arrays)", f"none for a {extension} file, which has but one form", repr(form))
+    if extension == ".safetensors":
+        settings = json.dumps(config, allow_nan=False, separators=(",", ":"))
+        safetensors.save(path, arrays, {KEY: settings})
+    elif extension == ".pkl":
+        write_atomically(path, [pickle_file.encode(to_document(config, arrays))])
+    else:
+        write_atomically(path, json_file.encode(to_document(config, arrays), form))
 
 
-def write_parts(path: str | PathLike[str], config: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Write settings and arrays to ``path`` (.safetensors): completely, or not at all."""
-    path = _check_extension("Save", path)
-    safetensors.save(path, arrays, {KEY: json.dumps(config, allow_nan=False, separators=(",", ":"))})
+def read_parts(path: str | PathLike[str], own: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read what ``write_parts`` or the original wrote.
 
-
-def read_parts(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read what ``write_parts`` wrote.
+    Parameters
+    ----------
+    path : path
+    own : dict
+        ``training`` and ``rng`` of the network that is loading, which files of the original do not hold.
 
     Raises
     ------
-    ConfigError
-        For another extension.
     FileNotFoundError
     ModelFormatError
         For a damaged file, or one that holds no network.
@@ -52,9 +73,29 @@ def read_parts(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, np.
     Warns
     -----
     UserWarning
-        If an array holds NaN or infinity.
+        If an array holds NaN or infinity, or a file of the original can only be taken with a difference.
     """
-    path = _check_extension("Load", path)
+    path = Path(os.fspath(path))
+    where, extension = str(path), _extension(path)
+    notes: list[str] = []
+    if extension == ".safetensors":
+        config, arrays = _read_safetensors(path)
+    else:
+        with open_regular(path) as file:
+            data = file.read()
+        document = pickle_file.decode(data, where) if extension == ".pkl" else json_file.decode(data, where)
+        config, arrays, notes = from_document(document, where, own)
+    notes += [
+        f"array {name!r} holds NaN or infinity"
+        for name, array in arrays.items()
+        if array.dtype.kind == "f" and not np.isfinite(array).all()
+    ]
+    for note in notes:
+        warnings.warn(f"{path}: {note}", stacklevel=3)
+    return config, arrays
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays, metadata = safetensors.load(path, require_digest=True)
     if KEY not in metadata:
         raise ModelFormatError(str(path), "a file that Save() wrote", "arrays without the settings of a network")
@@ -64,7 +105,4 @@ def read_parts(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, np.
         raise ModelFormatError(str(path), "settings in JSON", str(error), "the file was damaged or edited") from error
     if not isinstance(config, dict):
         raise ModelFormatError(str(path), "settings by name", type(config).__name__, "the file was damaged or edited")
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            warnings.warn(f"{path}: array {name!r} holds NaN or infinity", stacklevel=3)
     return config, arrays

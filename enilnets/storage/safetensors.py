@@ -25,7 +25,6 @@ import json
 import math
 import os
 import re
-import stat
 import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +34,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ConfigError, DTypeError, ModelFormatError, ShapeError, StateError
-from .atomic import file_kind, write_atomically
+from .atomic import open_regular, write_atomically
 
 __all__ = ["Header", "TensorInfo", "load", "read_header", "save"]
 
@@ -157,7 +156,7 @@ def load(path: str | os.PathLike[str], *, require_digest: bool = False) -> tuple
     FileNotFoundError
         If there is no such file.
     """
-    with _open(path) as file:
+    with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         raw, header = _read_header(path, file, size)
         if header.digest is None and require_digest:
@@ -198,7 +197,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     FileNotFoundError
         If there is no such file.
     """
-    with _open(path) as file:
+    with open_regular(path) as file:
         return _read_header(path, file, os.fstat(file.fileno()).st_size)[1]
 
 
@@ -293,20 +292,6 @@ def _digest_entry(digest: str) -> bytes:
 
 
 # Reading
-
-
-def _open(path: str | os.PathLike[str]) -> BufferedReader:
-    """Open a regular file; a FIFO or device is refused before it can block or act."""
-    # Asked before opening, since opening alone can act on a device; and again after it, since the name may have moved.
-    mode = os.stat(os.fspath(path)).st_mode
-    if stat.S_ISREG(mode):
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        file = open(os.open(path, flags), "rb")  # noqa: SIM115 (the caller closes it)
-        mode = os.fstat(file.fileno()).st_mode
-        if stat.S_ISREG(mode):
-            return file
-        file.close()
-    raise ModelFormatError(f"{path}", "a regular file", file_kind(mode), "name the model file itself")
 
 
 def _read_header(path: str | os.PathLike[str], file: BufferedReader, size: int) -> tuple[bytes, Header]:

@@ -7,6 +7,8 @@ before anything of that size is made.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,7 @@ from ..layers import LAYERS, Layer
 from ..optim import OPTIMIZERS, Optimizer
 from ..parameters import Arena
 
-__all__ = ["VERSION", "TrainingState", "from_parts", "to_parts"]
+__all__ = ["VERSION", "TrainingState", "from_parts", "plain_rng", "refusing_damage", "to_parts"]
 
 #: Raised with every change that older readers would misunderstand.
 VERSION = 1
@@ -72,7 +74,7 @@ def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray
         "momentum": state.momentum,
         "dtype": state.dtype.name,
         "training": state.training,
-        "rng": _plain(state.rng.bit_generator.state),
+        "rng": plain_rng(state.rng),
     }
     return config, arrays
 
@@ -99,11 +101,19 @@ def from_parts(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str
     ModelFormatError
         If anything is missing, superfluous, of the wrong type or shape, or of an unknown version or name.
     """
-    try:
+    with refusing_damage(where):
         return _build(config, arrays, where)
+
+
+@contextmanager
+def refusing_damage(where: str) -> Iterator[None]:
+    """Turn whatever goes wrong with the content of the file ``where`` into a ModelFormatError."""
+    damage = (EnilnetsError, KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError, RecursionError)
+    try:
+        yield
     except ModelFormatError:
         raise
-    except (EnilnetsError, KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError) as error:
+    except damage as error:
         raise ModelFormatError(
             where, "the settings of a network", f"{type(error).__name__}: {error}", "the file was damaged or edited"
         ) from error
@@ -178,6 +188,11 @@ def _object(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelFormatError(where, "settings by name", repr(value))
     return value
+
+
+def plain_rng(rng: np.random.Generator) -> dict[str, Any]:
+    """Return the state of ``rng`` in plain containers, which the settings of a network hold."""
+    return _plain(rng.bit_generator.state)
 
 
 def _plain(value: Any) -> Any:

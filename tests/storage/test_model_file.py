@@ -13,6 +13,14 @@ from enilnets.errors import ConfigError, EnilnetsError, ModelFormatError
 from enilnets.storage import safetensors
 from tests.test_net import cnn, mlp, same, snapshot
 
+#: A name of every format, and how Save writes arrays into it.
+FORMATS = {
+    "safetensors": ("net.safetensors", "lists"),
+    "pkl": ("net.pkl", "lists"),
+    "json": ("net.json", "lists"),
+    "base64": ("net.json", "base64"),
+}
+
 X = np.random.default_rng(0).normal(size=(30, 1, 8, 8))
 Y = np.random.default_rng(1).integers(0, 3, 30)
 
@@ -25,12 +33,25 @@ def trained(request, dtype):
     return net
 
 
-def test_everything_comes_back(trained, tmp_path):
+@pytest.fixture(params=FORMATS.values(), ids=FORMATS)
+def save(request, tmp_path):
+    """Return a function that saves a network in one of the formats and returns the file."""
+    name, arrays = request.param
+
+    def save(net):
+        net.Save(tmp_path / name, arrays=arrays)
+        return tmp_path / name
+
+    return save
+
+
+@pytest.mark.contract("I1", "I3")
+@pytest.mark.defect("I2")
+def test_everything_comes_back(trained, save):
     trained.freeze(4)
     trained.eval()
-    trained.Save(tmp_path / "net.safetensors")
     twin = NeuralNet(optimizer="sgd").add_dense(2, 2)
-    assert twin.Load(tmp_path / "net.safetensors") is twin
+    assert twin.Load(save(trained)) is twin
     assert same(snapshot(trained), snapshot(twin))
     assert [layer.config() for layer in twin.layers] == [layer.config() for layer in trained.layers]
     assert (twin.optimizer_type, twin.optimizer.config()) == (trained.optimizer_type, trained.optimizer.config())
@@ -45,9 +66,10 @@ def test_everything_comes_back(trained, tmp_path):
     assert np.array_equal(twin.predict(X), trained.predict(X))
 
 
-def test_training_goes_on_bit_for_bit(trained, tmp_path):
-    trained.Save(tmp_path / "net.safetensors")
-    twin = NeuralNet().Load(tmp_path / "net.safetensors")
+@pytest.mark.contract("I3")
+@pytest.mark.defect("I2")
+def test_training_goes_on_bit_for_bit(trained, save):
+    twin = NeuralNet().Load(save(trained))
     assert trained.Train(X, Y, epochs=2, batch_size=8, verbose=0) == twin.Train(X, Y, epochs=2, batch_size=8, verbose=0)
     assert same(snapshot(trained), snapshot(twin))
 
@@ -55,12 +77,11 @@ def test_training_goes_on_bit_for_bit(trained, tmp_path):
 @pytest.mark.parametrize(
     "kind", [np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64]
 )
-def test_every_random_generator(kind, tmp_path):
+def test_every_random_generator(kind, save):
     net = mlp(rng=np.random.Generator(kind(7)))
     net.rng.normal(size=3)
     net.rng.integers(5, dtype=np.uint32)  # leaves half a draw behind
-    net.Save(tmp_path / "net.safetensors")
-    twin = NeuralNet().Load(tmp_path / "net.safetensors")
+    twin = NeuralNet().Load(save(net))
     assert np.array_equal(
         net.rng.integers(1000, size=50, dtype=np.uint32), twin.rng.integers(1000, size=50, dtype=np.uint32)
     )
@@ -85,15 +106,18 @@ if sys.argv[1] == "whole":
 elif sys.argv[1] == "first":
     net = make(); train(net, 0, 5)
 else:
-    net = NeuralNet().Load(path + ".first.safetensors"); train(net, 5, 5)
-net.Save(path + "." + sys.argv[1] + ".safetensors")
+    net = NeuralNet().Load(path + sys.argv[4]); train(net, 5, 5)
+net.Save(path + (sys.argv[4] if sys.argv[1] == "first" else "." + sys.argv[1] + ".safetensors"))
 """
 
 
-def test_resume_in_a_new_process_is_bit_exact(tmp_path, dtype):
+@pytest.mark.contract("I3")
+@pytest.mark.parametrize("extension", [".safetensors", ".pkl", ".json"])
+def test_resume_in_a_new_process_is_bit_exact(tmp_path, dtype, extension):
     """Train 10 = train 5, save, new process, load, train 5."""
     for part in ("whole", "first", "second"):
-        subprocess.run([sys.executable, "-c", RUN, part, dtype.name, str(tmp_path / "net")], check=True, timeout=120)
+        arguments = [part, dtype.name, str(tmp_path / "net"), extension]
+        subprocess.run([sys.executable, "-c", RUN, *arguments], check=True, timeout=120)
     whole, second = (safetensors.load(tmp_path / f"net.{part}.safetensors") for part in ("whole", "second"))
     assert whole[0].keys() == second[0].keys()
     assert all(np.array_equal(whole[0][name], second[0][name]) for name in whole[0])
@@ -110,25 +134,59 @@ def test_saving_does_not_disturb_training(tmp_path):
     assert same(snapshot(first), snapshot(second))
 
 
-@pytest.mark.parametrize("name", ["net.json", "net.pkl", "net.PKL", "net", "net.npz", "net.safetensors.txt"])
-def test_other_formats_say_so_clearly(tmp_path, name):
-    path = tmp_path / name
-    path.write_bytes(b"{}")
-    for verb in (mlp().Save, NeuralNet().Load):
-        with pytest.raises(ConfigError, match=r"not supported yet; use \.safetensors"):
-            verb(path)
-    assert path.read_bytes() == b"{}"
-
-
-def test_upper_case_extension_and_plain_strings(tmp_path):
+@pytest.mark.contract("I1")
+@pytest.mark.parametrize(
+    "name, start",
+    [
+        ("NET.SAFETENSORS", None),
+        ("net.PKL", b"\x80\x04"),
+        ("net.Json", b"{"),
+        ("net", b"{"),
+        ("net.npz", b"{"),
+        ("net.pkl.txt", b"{"),
+    ],
+)
+def test_the_extension_decides_in_any_case_and_stands_for_json_otherwise(tmp_path, name, start):
     net = mlp()
-    net.Save(str(tmp_path / "NET.SAFETENSORS"))
-    assert same(snapshot(net), snapshot(NeuralNet().Load(str(tmp_path / "NET.SAFETENSORS"))))
+    net.Save(str(tmp_path / name))
+    assert start is None or (tmp_path / name).read_bytes().startswith(start)
+    assert same(snapshot(net), snapshot(NeuralNet().Load(str(tmp_path / name))))
 
 
-def test_missing_file(tmp_path):
+@pytest.mark.parametrize("name", ["net.json", "net.pkl", "net.safetensors", "net"])
+@pytest.mark.parametrize("other", ["net.json", "net.pkl", "net.safetensors"])
+def test_a_file_under_the_name_of_another_format_is_refused(tmp_path, name, other):
+    (tmp_path / "saved").mkdir()
+    mlp().Save(tmp_path / "saved" / other)
+    (tmp_path / "saved" / other).rename(tmp_path / name)
+    if name == other or (name, other) == ("net", "net.json"):
+        NeuralNet().Load(tmp_path / name)
+    else:
+        with pytest.raises(ModelFormatError):
+            NeuralNet().Load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name, arrays", [("a.json", "hex"), ("a.json", None), ("a.pkl", "base64"), ("a.safetensors", "base64")]
+)
+def test_forms_of_arrays_that_do_not_exist(tmp_path, name, arrays):
+    with pytest.raises(ConfigError, match=r"Save\(arrays\)"):
+        mlp().Save(tmp_path / name, arrays=arrays)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["nothing.safetensors", "nothing.pkl", "nothing.json"])
+def test_missing_file(tmp_path, name):
     with pytest.raises(FileNotFoundError):
-        NeuralNet().Load(tmp_path / "nothing.safetensors")
+        NeuralNet().Load(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+@pytest.mark.parametrize("name", ["net.safetensors", "net.pkl", "net.json"])
+def test_what_is_no_file_is_refused_before_it_can_block(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ModelFormatError, match="a FIFO"):
+        NeuralNet().Load(tmp_path / name)
 
 
 @pytest.fixture
@@ -241,18 +299,17 @@ def test_truncated_and_flipped_files(parts, tmp_path, rng):
     assert same(before, snapshot(net))
 
 
-def test_nan_weights_are_reported(tmp_path):
+def test_nan_weights_are_reported(save):
     net = mlp()
-    net.layers[0]["weights"][0, 0] = np.nan
-    net.Save(tmp_path / "net.safetensors")
+    net.layers[0]["weights"][0, :3] = np.nan, np.inf, -np.inf
+    path = save(net)
     with pytest.warns(UserWarning, match=r"layers\.0\.weights.*NaN"):
-        twin = NeuralNet().Load(tmp_path / "net.safetensors")
-    assert np.isnan(twin.layers[0]["weights"][0, 0])
+        twin = NeuralNet().Load(path)
+    assert np.array_equal(twin.layers[0]["weights"], net.layers[0]["weights"], equal_nan=True)
 
 
-def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "net.safetensors"
-    mlp().Save(path)
+def test_a_failed_save_keeps_the_old_file(save, tmp_path, monkeypatch):
+    path = save(mlp())
     content = path.read_bytes()
 
     def full(*args):
@@ -260,7 +317,7 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError):
-        cnn().Save(path)
+        save(cnn())
     assert path.read_bytes() == content and list(tmp_path.iterdir()) == [path]
 
 
@@ -270,5 +327,16 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 def test_errors_are_ours(tmp_path):
+    (tmp_path / "x.json").write_text("{}")
     with pytest.raises(EnilnetsError):
         NeuralNet().Load(tmp_path / "x.json")
+
+
+@pytest.mark.defect("O11")
+def test_settings_of_numpy_types(save):
+    net = mlp()
+    net.set_lr(np.float32(0.1))
+    net.l2_lambda = np.float64(0.5)
+    net.t = np.int64(3)
+    twin = NeuralNet().Load(save(net))
+    assert (twin.get_lr(), twin.l2_lambda, twin.t) == (float(np.float32(0.1)), 0.5, 3)
