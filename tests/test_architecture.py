@@ -152,7 +152,7 @@ def test_only_ops_imports_the_compiled_modules():
 
 
 def test_loading_code_runs_nothing_from_files():
-    """No file can run code: the words that could make one are absent from the whole package, but for writing pickles."""
+    """No file can run code: the words that could make one are absent from the package; pickles are only written."""
     forbidden = {
         "eval",
         "exec",
