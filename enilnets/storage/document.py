@@ -110,7 +110,7 @@ def _from_ours(document: dict[str, Any], where: str) -> tuple[dict[str, Any], di
         entry = dict(layer)
         kind = checks.choice(where, f"layers.{i}.type", entry.pop("type"), LAYERS)
         frozen = entry.pop("_frozen")
-        settings = {name: entry.pop(name) for name in LAYERS[kind].settings}
+        settings = {name: entry.pop(name) for name in LAYERS[kind].settings if name in entry}
         config["layers"].append({"type": kind, "settings": settings, "frozen": frozen})
         for name, value in entry.items():
             arrays[f"layers.{i}.{name}"] = as_array(where, f"layers.{i}.{name}", value, dtype)
