@@ -53,6 +53,7 @@ LAYER_SETTINGS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "maxpool2d": _nothing,
     "avgpool2d": _nothing,
     "globalavgpool2d": _nothing,
+    "globalmaxpool2d": _nothing,
     "upsample2d": _nothing,
     "batchnorm": _nothing,
     "layernorm": _nothing,
@@ -60,7 +61,7 @@ LAYER_SETTINGS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "embedding": _nothing,
 }
 
-#: Settings of our optimizers by the names under which the documents hold them; those of some are not in there at all.
+#: Settings of our optimizers by the names under which the documents hold them.
 ADAM_SETTINGS = {"beta1": "adam_beta1", "beta2": "adam_beta2", "epsilon": "adam_epsilon"}
 OPTIMIZER_SETTINGS = {
     "sgd": {"momentum": "momentum"},
@@ -70,8 +71,11 @@ OPTIMIZER_SETTINGS = {
     "lion": {},
 }
 
+#: Settings that the documents do not hold, as the original has them where its default is not ours.
+UNSAVED_SETTINGS = {"adadelta": {"rho": 0.95}}
+
 #: Prefix of the optimizer state in the documents where it is not the name of our slot.
-SLOT_PREFIXES = {"velocity": "m", "update": "u"}
+SLOT_PREFIXES = {"sgd": {"velocity": "m"}, "adadelta": {"d": "u"}, "adamax": {"u": "v"}}
 
 #: Entries of a document that a network here has no place for.
 LEFT_OUT = ("extra_state", "use_mixed_precision", "accum_steps")
@@ -172,11 +176,12 @@ class OriginalDocument:
         if name not in OPTIMIZERS:
             raise ModelFormatError(self.where, f"an optimizer of {', '.join(OPTIMIZERS)}", repr(name)[:80])
         rule = OPTIMIZERS[name]
-        settings = rule().config()
+        settings = {**rule().config(), **UNSAVED_SETTINGS.get(name, {})}
         for setting, stored in OPTIMIZER_SETTINGS.get(name, ADAM_SETTINGS).items():
             if setting in settings and stored in document:
                 settings[setting] = document[stored]
-        settings["max_norm"] = document.get("grad_clip_norm") or None
+        clipping = "clip_norm" if "clip_norm" in settings else "max_norm"
+        settings[clipping] = document.get("grad_clip_norm") or None
         state = document.get("opt_state") or []
         for i, entry in enumerate(state):
             self._state_of_layer(i, layers[i], entry or {}, rule)
@@ -186,7 +191,7 @@ class OriginalDocument:
         for name, parameter in LAYERS[layer["type"]].blank(layer["settings"], self.dtype).parameters.items():
             shape = parameter.value.shape
             for slot in rule.slots:
-                stored = f"{SLOT_PREFIXES.get(slot, slot)}_{name}"
+                stored = f"{SLOT_PREFIXES.get(rule.name, {}).get(slot, slot)}_{name}"
                 value = entry.get(stored, np.zeros(shape))  # it keeps none for layers that were frozen at first
                 where = f"{self.where}, state of layer {i}"
                 self.arrays[f"optimizer.{slot}.{i}.{name}"] = self._array(where, stored, value, shape)

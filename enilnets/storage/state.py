@@ -108,12 +108,11 @@ def from_parts(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str
 @contextmanager
 def refusing_damage(where: str) -> Iterator[None]:
     """Turn whatever goes wrong with the content of the file ``where`` into a ModelFormatError."""
-    damage = (EnilnetsError, KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError, RecursionError)
     try:
         yield
     except ModelFormatError:
         raise
-    except damage as error:
+    except (EnilnetsError, LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
         raise ModelFormatError(
             where, "the settings of a network", f"{type(error).__name__}: {error}", "the file was damaged or edited"
         ) from error
