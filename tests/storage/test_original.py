@@ -86,8 +86,9 @@ def test_version_3_starts_the_optimizer_afresh():
     assert net.opt_state == [] and net.t == 3
 
 
-#: What goes on by another formula: momentum that grows, as in the paper, for one that is constant.
-OTHERWISE = ("4.11.0-nadam.json",)
+#: What goes on by another formula: here NAdam's momentum grows, as in its paper, and AdamW's decay is of the weights
+#: before the step, not after it.
+OTHERWISE = ("4.11.0-nadam.json", "4.11.0-adamw.json")
 
 
 @pytest.mark.parametrize(
