@@ -27,7 +27,7 @@ class Unfolding:
     """Turns what was read into a tree without shared parts, unless that would be far larger than the file."""
 
     def __init__(self, size: int) -> None:
-        self.left = 16 * size + 4096
+        self.left = 2 * size + 4096
 
     def tree(self, value: Any, depth: int = 0) -> Any:
         kind = type(value)
