@@ -310,7 +310,7 @@ class Network:
         """Replace this network by the one in ``file``; training goes on bit for bit where it was saved.
 
         Schedules are no part of a network: resume with ``Train(..., initial_epoch=)``. No file can run code, not even
-        a ``.pkl``. Files of Enilnets 2.x to 4.11 load too, with the optimizer's state where they hold it; the random
+        a ``.pkl``. Files of Enilnets 2.1 to 4.11 load too, with the optimizer's state where they hold it; the random
         state, and what else such a file does not say, stays that of this network.
 
         Returns

@@ -28,6 +28,7 @@ def python(code, **environment):
     )
 
 
+@pytest.mark.contract("P7")
 def test_import_loads_numpy_and_the_standard_library_alone():
     result = python(
         "import numpy, sys; before = set(sys.modules); import enilnets; print(*sorted(set(sys.modules) - before))"
@@ -39,6 +40,17 @@ def test_import_loads_numpy_and_the_standard_library_alone():
     assert result.stderr == ""
 
 
+@pytest.mark.contract("P7")
+def test_everything_is_float64_unless_asked():
+    net = enilnets.NeuralNet(rng=0).add_conv2d(1, 2, 3).add_batchnorm(2).add_flatten().add_dense(8, 2)
+    x = np.ones((3, 1, 4, 4), np.float32)
+    _, output = net.TrainBatch(x, np.ones((3, 2), np.float32))
+    state = [array for layer in net.opt_state for array in layer.values()]
+    arrays = [output, net.predict(x), *state, *(array for layer in net.layers for array in layer.arrays().values())]
+    assert {array.dtype for array in arrays} == {np.dtype("float64")}
+
+
+@pytest.mark.contract("P2")
 def test_version_is_the_same_everywhere():
     assert f'version = "{enilnets.__version__}"' in (ROOT / "pyproject.toml").read_text()
 
@@ -51,6 +63,7 @@ def test_docstring_examples(name, tmp_path, monkeypatch):
     assert results.failed == 0
 
 
+@pytest.mark.contract("P2")
 @pytest.mark.parametrize("name", enilnets.__all__)
 def test_public_names_exist_and_are_documented(name):
     assert name == "__version__" or getattr(enilnets, name).__doc__
