@@ -299,13 +299,16 @@ def test_config_and_shapes_build_the_layer_again(case):
     assert {name: a.shape for name, a in twin.arrays().items()} == type(layer).shapes(layer.config())
 
 
-def test_save_and_load(case, tmp_path):
+@pytest.mark.contract("I1", "I2")
+@pytest.mark.defect("I1")
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "model.pkl"])
+def test_save_and_load(case, name, tmp_path):
     layer, shape = make(case)
     net = NeuralNet(rng=1).add(layer)
     x = batch(shape)
     net._run(x, True)
-    net.Save(tmp_path / "model.safetensors")
-    twin = NeuralNet().Load(tmp_path / "model.safetensors")
+    net.Save(tmp_path / name)
+    twin = NeuralNet().Load(tmp_path / name)
     assert np.array_equal(net.infer(x), twin.infer(x))
     assert twin.layers[0].config() == layer.config()
 
