@@ -693,7 +693,6 @@ class TestUtilities:
         net.set_lr(np.float32(0.5))
         assert net.get_lr() == 0.5 and type(net.learning_rate) is float
 
-    @pytest.mark.defect("O7")
     def test_get_and_set_weights(self, images):
         net, (x, y) = cnn(), images
         net.Train(x, y, epochs=1, verbose=0)
@@ -707,7 +706,6 @@ class TestUtilities:
         weights[0]["weights"][...] = 0
         assert net.layers[0]["weights"].any()
 
-    @pytest.mark.defect("O7")
     def test_set_weights_is_all_or_nothing(self):
         net = mlp()
         before = snapshot(net)

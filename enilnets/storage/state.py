@@ -74,7 +74,7 @@ def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray
         "momentum": state.momentum,
         "dtype": state.dtype.name,
         "training": state.training,
-        "rng": plain_rng(state.rng),
+        "rng": _plain(state.rng.bit_generator.state),
     }
     return config, arrays
 

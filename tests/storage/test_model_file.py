@@ -124,6 +124,16 @@ def test_resume_in_a_new_process_is_bit_exact(tmp_path, dtype, extension):
     assert whole[1] == second[1]  # settings, counter and random state
 
 
+@pytest.mark.defect("O7")
+def test_weights_by_hand_carry_the_running_statistics(save):
+    net = cnn()
+    net.Train(X, Y, epochs=1, batch_size=8, verbose=0)
+    net.Forward(X)  # after which the original failed on the mask of the dropout layer
+    twin = cnn(rng=9)
+    twin.set_weights(NeuralNet().Load(save(net)).get_weights())
+    assert np.array_equal(twin.predict(X), net.predict(X))
+
+
 def test_saving_does_not_disturb_training(tmp_path):
     first, second = cnn(), cnn()
     for net in (first, second):
