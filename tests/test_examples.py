@@ -6,16 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from enilnets import NeuralNet
-
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
 @pytest.mark.contract("P6")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_runs(path, tmp_path):
-    if path.name == "policy.py" and not hasattr(NeuralNet, "PPO"):
-        pytest.skip("NeuralNet has no PPO")
     command = [sys.executable, "-W", "error", str(path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert result.returncode == 0 and result.stdout and not result.stderr, result.stderr
