@@ -58,6 +58,8 @@ class TestClassifier:
         assert model.out_activation_ == "logistic" and model.classes_.tolist() == [0, 1, 2]
         early = MLPClassifier(early_stopping=True, random_state=0).fit(x, y)
         assert early.best_validation_score_ == max(early.validation_scores_) > 0.5
+        with pytest.raises(ValueError, match="expected 3 labels, got 2"):
+            early.partial_fit(x, y[:, :2])
 
     def test_partial_fit_needs_all_classes_and_learns_them_piecewise(self, blobs):
         x, y = blobs
@@ -161,6 +163,8 @@ class TestStopping:
         model = MLPClassifier(solver="sgd", learning_rate="adaptive", tol=100.0, n_iter_no_change=1).fit(*blobs)
         assert model.net_.learning_rate == pytest.approx(0.001 / 5**5)
         assert model.n_iter_ == 1 + 2 * 6
+        assert model.partial_fit(*blobs).net_.learning_rate == pytest.approx(0.001 / 5**5)  # goes on with it
+        assert model.set_params(warm_start=True).fit(*blobs).n_iter_ == 1 + 2 * 6  # a fit begins with the first rate
         constant = MLPClassifier(solver="sgd", tol=100.0, n_iter_no_change=1).fit(*blobs)
         assert constant.net_.learning_rate == 0.001 and constant.n_iter_ == 3
 
@@ -185,6 +189,18 @@ class TestStopping:
         x = rng.normal(size=(200, 3))
         model = MLPRegressor(early_stopping=True, learning_rate_init=0.02, random_state=0).fit(x, x @ [1, 2, 3])
         assert 0.9 < model.best_validation_score_ == max(model.validation_scores_) <= 1
+
+    def test_the_validation_part_holds_all_classes(self, blobs):
+        x, y = blobs
+        y = np.where(np.arange(120) < 4, "rare", "common")
+        for seed in range(5):  # one of the four is among the 30, never none: constant predictions are not all right
+            model = MLPClassifier(
+                early_stopping=True, validation_fraction=0.25, max_iter=1, warm_start=True, random_state=seed
+            ).partial_fit(x, y, classes=np.unique(y))
+            for coefficients in (*model.coefs_, *model.intercepts_):
+                coefficients[...] = 0
+            model.intercepts_[-1][0] = 9
+            assert model.fit(x, y).validation_scores_ == [29 / 30]
 
     def test_one_sample_validates_nothing(self, rng):
         x = rng.normal(size=(5, 3))
