@@ -31,6 +31,7 @@ FLOORS = {
     "policy_search": 5,
     "versions": 5,
     "generative": 6,
+    "sklearn": 6,
     "demos": 7,
     "cli": 7,
     "__init__": 8,
@@ -47,6 +48,9 @@ BESIDE = {
     ("cli", "demos"),
     ("__main__", "cli"),
 }
+
+#: Packages besides NumPy that a part of the library may need as a whole (docs/decisions/0014-scikit-learn.md).
+NEEDS = {"sklearn": "sklearn"}
 
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -91,9 +95,14 @@ def test_no_star_import_and_only_numpy_at_import_time(path):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
             for name in names:
                 top = name.split(".")[0]
-                assert top in sys.stdlib_module_names or top == "numpy", (
-                    f"{path.relative_to(ROOT)} imports {top} at the top"
-                )
+                allowed = top in sys.stdlib_module_names or top in ("numpy", NEEDS.get(module_of(path)))
+                assert allowed, f"{path.relative_to(ROOT)} imports {top} at the top"
+
+
+def test_nothing_imports_what_needs_more_than_numpy():
+    for path in FILES:
+        for node, inside in imports_of(path):
+            assert inside not in NEEDS or module_of(path) == inside, f"{path.relative_to(ROOT)}:{node.lineno}: {inside}"
 
 
 def test_no_cycles():
