@@ -16,7 +16,7 @@ from .layers.sequential import Passed
 from .ops.array import as_data, check_finite
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History
-from .training.metrics import accuracy
+from .training.metrics import accuracy, precision_recall_f1
 
 __all__ = ["NeuralNet"]
 
@@ -162,7 +162,7 @@ class NeuralNet(Builder):
         return xs, ys
 
     def _loss_name(self, where: str, loss_function: str | None, options: dict[str, Any]) -> str:
-        """Name of the loss to train by; its arguments are known by name, and it goes with the head or there is a warning."""
+        """Name of the loss to train by, its arguments checked by name; warns if it does not go with the head."""
         head = self.head
         if loss_function is None:
             loss_function = "cross_entropy" if head == "softmax" else "mse"
@@ -549,6 +549,10 @@ class NeuralNet(Builder):
     def compute_accuracy(self, predictions: Any, targets: Any) -> float:
         """Return the fraction of right classes; see ``training.accuracy``."""
         return accuracy(predictions, targets)
+
+    def compute_precision_recall_f1(self, predictions: Any, targets: Any) -> dict[str, float]:
+        """Return precision, recall and F1 of class 1; see ``training.metrics.precision_recall_f1``."""
+        return precision_recall_f1(predictions, targets)
 
     # The documented caches, read from the last pass
 

@@ -132,7 +132,8 @@ def value_and_gradient(
     gradient : ndarray like output
     at_pre_activation : bool
         True if ``gradient`` is with respect to what went into ``head`` (softmax with cross entropy, sigmoid with binary
-        cross entropy and focal), so the head's own derivative must not be applied; False if it is with respect to ``output``.
+        cross entropy and focal), so the head's own derivative must not be applied; False if it is with respect to
+        ``output``.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from .. import checks
 from ..errors import DataError, ShapeError
 from ..ops.losses import softmax_cross_entropy
 from ..ops.matmul import matmul
-from .base import Loss, above_zero, not_negative, of_mean_one, reduced
+from .base import Check, Loss, above_zero, not_negative, of_mean_one, reduced
 
 __all__ = ["CosineSimilarity", "KLDivergence", "NTXent", "RowLoss", "Triplet"]
 
@@ -101,13 +101,14 @@ class Triplet(RowLoss):
     The gradient is ``2 (n - t)`` where that is above 0.
     """
 
-    options = {"margin": not_negative}
+    options: Mapping[str, Check] = {"margin": not_negative}
     arrays = required = ("negative",)
 
     def rows(
-        self, output: np.ndarray, target: np.ndarray, *, negative: np.ndarray, margin: float = 1.0, **options: Any
+        self, output: np.ndarray, target: np.ndarray, *, margin: float = 1.0, **options: Any
     ) -> tuple[np.ndarray, Pullback]:
         """See ``RowLoss``."""
+        negative = options["negative"]
         near, far = output - target, output - negative
         each = (near * near).sum(axis=-1) - (far * far).sum(axis=-1) + output.dtype.type(margin)
         active = each > 0
@@ -124,7 +125,7 @@ class NTXent(RowLoss):
     a sample's loss is then the mean of its two rows'.
     """
 
-    options = {"temperature": above_zero, "symmetric": checks.flag}
+    options: Mapping[str, Check] = {"temperature": above_zero, "symmetric": checks.flag}
 
     def rows(
         self,

@@ -130,10 +130,10 @@ def focal(
     alpha: float = 0.25,
     gamma: float = 2.0,
 ) -> float:
-    """Sum ``-(1 - pt)**gamma (alpha t log c + (1 - alpha) (1 - t) log(1 - c))``, ``c = o`` clipped to [1e-12, 1 - 1e-12].
+    """Sum ``-(1 - pt)**gamma (alpha t log c + (1 - alpha) (1 - t) log(1 - c))`` with ``pt = c t + (1 - c) (1 - t)``.
 
-    ``pt = c t + (1 - c) (1 - t)`` (Lin et al. 2017, eq. 5). The gradient is 0 where the clip is active; for float32
-    the upper end is as for ``binary_cross_entropy``.
+    ``c`` is ``o`` clipped to [1e-12, 1 - 1e-12] (Lin et al. 2017, eq. 5). The gradient is 0 where the clip is
+    active; for float32 the upper end is as for ``binary_cross_entropy``.
     """
     return _elementwise(_kernels.focal, "focal", o, t, each, grad, scale, alpha, gamma)
 

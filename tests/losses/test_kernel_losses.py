@@ -1,5 +1,7 @@
 """Losses with a kernel: values worked by hand, gradients by finite differences, targets, and what is refused."""
 
+from types import MappingProxyType
+
 import numpy as np
 import pytest
 
@@ -326,7 +328,7 @@ def test_unknown_options_are_named(name):
 
 def test_options_reach_a_loss_that_has_them(monkeypatch):
     class Scaled(Loss):
-        options = {"factor": checks.number}
+        options = MappingProxyType({"factor": checks.number})
 
         def value(self, output, target, reduction, factor=1.0):
             return factor * ops.mse(output, target)
@@ -340,7 +342,7 @@ def test_options_reach_a_loss_that_has_them(monkeypatch):
     assert value == 6 and (gradient == 6).all() and fused is False
     with pytest.raises(ConfigError, match="expected factor, got factors"):
         evaluate("scaled", np.ones((1, 2)), np.zeros((1, 2)), factors=3)
-    with pytest.raises(ConfigError, match="factor.*finite number, got nan"):
+    with pytest.raises(ConfigError, match=r"factor.*finite number, got nan"):
         evaluate("scaled", np.ones((1, 2)), np.zeros((1, 2)), factor=np.nan)
 
 

@@ -157,7 +157,7 @@ def test_what_does_not_fit_is_refused(name, rng):
     if name == "ntxent":
         with pytest.raises(ShapeError, match=r"\(batch, features\)"):
             evaluate(name, o[None], o[None])
-        with pytest.raises(ConfigError, match="temperature.*> 0"):
+        with pytest.raises(ConfigError, match=r"temperature.*> 0"):
             evaluate(name, o, o, temperature=0)
         with pytest.raises(ConfigError, match="symmetric"):
             evaluate(name, o, o, symmetric=1)

@@ -79,7 +79,7 @@ def test_class_weights_divide_by_the_weights_of_the_rows(form, rng):
 
 
 def test_balanced_classes_have_the_same_say():
-    """rows / (classes * count), as in scikit-learn: 4 / (2 * 3) and 4 / (2 * 1); a class that is absent does not count."""
+    """rows / (classes * count), as in scikit-learn: 4 / (2 * 3) and 4 / (2 * 1); absent classes do not count."""
     t = np.eye(3)[[0, 0, 0, 1]]
     np.testing.assert_allclose(as_weights("f", "cross_entropy", t, None, "balanced"), [2 / 3, 2 / 3, 2 / 3, 2])
     t = np.array([[0.0], [0.0], [0.0], [1.0]])
