@@ -78,6 +78,12 @@ def train_step(
     return value, output
 
 
+def batch_weight(options: dict[str, Any], samples: int) -> float:
+    """What the mean loss of a batch counts for beside that of others: its samples, times their mean weight."""
+    weights = options.get("weights")
+    return samples if weights is None else float(weights.mean()) * samples
+
+
 def evaluate(
     model: Model,
     x: np.ndarray,
@@ -155,7 +161,7 @@ def fit(
             for xs, ys, *rows in shuffled_batches(x, y, batch_size, model.rng, *(options[name] for name in along)):
                 batch_options = {**settings, **dict(zip(along, rows, strict=True))} if along else settings
                 value, output = train_step(model, xs, ys, loss, batch_options)
-                weight = float(batch_options["weights"].mean()) * len(xs) if "weights" in along else len(xs)
+                weight = batch_weight(batch_options, len(xs))
                 total += value * weight
                 mass += weight
                 right += measure(output, ys) * len(xs)
