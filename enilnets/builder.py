@@ -5,6 +5,7 @@ A new layer gets its verb here, with the documented order of arguments; what the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from .layers import (
@@ -52,9 +53,11 @@ class Builder(Network):
         activation: str = "relu",
         init_method: str = "xavier_uniform",
         use_bias: bool = True,
+        activation_params: Mapping[str, float] | None = None,
     ) -> Net:
         """Append a Dense layer; see ``layers.Dense``."""
-        return self.add(Dense(n_in, n_out, activation, init_method, use_bias, dtype=self.dtype, rng=self.rng))
+        settings = (n_in, n_out, activation, init_method, use_bias, activation_params)
+        return self.add(Dense(*settings, dtype=self.dtype, rng=self.rng))
 
     def add_sparse(
         self: Net,
@@ -76,11 +79,11 @@ class Builder(Network):
         init_method: str = "he_normal",
         stride: int = 1,
         padding: int | str = 0,
+        activation_params: Mapping[str, float] | None = None,
     ) -> Net:
         """Append a 2-D convolution; see ``layers.Conv2D``."""
-        return self.add(
-            Conv2D(in_ch, out_ch, k, activation, init_method, stride, padding, dtype=self.dtype, rng=self.rng)
-        )
+        settings = (in_ch, out_ch, k, activation, init_method, stride, padding, activation_params)
+        return self.add(Conv2D(*settings, dtype=self.dtype, rng=self.rng))
 
     def add_flatten(self: Net) -> Net:
         """Append a layer that reshapes each sample to one axis."""
@@ -138,6 +141,8 @@ class Builder(Network):
         """Append dropout; see ``layers.Dropout``."""
         return self.add(Dropout(rate, dtype=self.dtype))
 
-    def add_activation(self: Net, activation: str = "relu") -> Net:
+    def add_activation(
+        self: Net, activation: str = "relu", activation_params: Mapping[str, float] | None = None
+    ) -> Net:
         """Append an activation of its own, such as the ReLU after a batch normalisation."""
-        return self.add(Activation(activation, dtype=self.dtype))
+        return self.add(Activation(activation, activation_params, dtype=self.dtype))

@@ -18,7 +18,7 @@ from .ops.gather import as_ids
 from .policy_search import PolicySearch
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History
-from .training.metrics import accuracy
+from .training.metrics import accuracy, precision_recall_f1
 
 __all__ = ["NeuralNet"]
 
@@ -86,6 +86,7 @@ class NeuralNet(PolicySearch, Builder):
     def _forget(self) -> None:
         super()._forget()
         self._known_pair: tuple[Any, ...] | None = None  # arrays of this kind fit as they are, but for their values
+        self._known_loss: tuple[str, str] | None = None  # a loss that goes with this head and needs no arguments
         self._forget_pass()
 
     def _forget_pass(self) -> None:
@@ -168,11 +169,25 @@ class NeuralNet(PolicySearch, Builder):
         return xs, ys
 
     def _loss_name(self, where: str, loss_function: str | None, options: dict[str, Any]) -> str:
+        """Name of the loss to train by, its arguments checked by name; warns if it does not go with the head."""
+        head = self.head
         if loss_function is None:
-            loss_function = "cross_entropy" if self.head == "softmax" else "mse"
-        if options or loss_function not in losses.LOSSES:
-            losses.check_options(where, loss_function, options)
+            loss_function = "cross_entropy" if head == "softmax" else "mse"
+        if options or (loss_function, head) != self._known_loss:
+            losses.check_options(where, loss_function, options, training=True)
+            if self.layers and "activation" in self.layers[-1].settings:
+                losses.warn_of_doubts(where, loss_function, head, options)
+            self._known_loss = None if options else (loss_function, head)
         return loss_function
+
+    def _loss_options(
+        self, where: str, loss: str, y: np.ndarray, options: dict[str, Any], sample_weight: Any, class_weight: Any
+    ) -> dict[str, Any]:
+        """What the loss takes besides ``y``: its checked arguments, and the weights as one array."""
+        if options:
+            options = losses.as_options(where, loss, options, y.shape, self.dtype)
+        weights = losses.as_weights(where, loss, y, sample_weight, class_weight)
+        return options if weights is None else {**options, "weights": weights}
 
     # Forward and backward
 
@@ -236,6 +251,8 @@ class NeuralNet(PolicySearch, Builder):
         *,
         output_gradient: Any = None,
         loss_function: str | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
         **loss_kwargs: Any,
     ) -> None:
         """Propagate gradients back through the last ``Forward(training=True)``; fills ``deltas``.
@@ -253,6 +270,8 @@ class NeuralNet(PolicySearch, Builder):
             Gradient at the output.
         loss_function : str, optional
             A key of ``losses.LOSSES``; further arguments of the loss follow by name.
+        sample_weight, class_weight : optional
+            With ``loss_function``: weights of its mean, see ``losses.as_weights``.
 
         Raises
         ------
@@ -275,12 +294,14 @@ class NeuralNet(PolicySearch, Builder):
             raise StateError(
                 "Backward", "one of targets, output_delta and output_gradient", " and ".join(given) or "none"
             )
-        idle = sorted(loss_kwargs) if loss_function is None else [] if targets is not None else ["loss_function"]
+        weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+        idle = sorted([*loss_kwargs, *(name for name, value in weights.items() if value is not None)])
+        idle = idle if loss_function is None else [] if targets is not None else ["loss_function"]
         if idle:
             raise ConfigError("Backward", "no loss arguments without both targets and loss_function", ", ".join(idle))
         output = passed.output
         if targets is not None:
-            gradient, at_pre_activation = self._target_gradient(output, targets, loss_function, loss_kwargs)
+            gradient, at_pre_activation = self._target_gradient(output, targets, loss_function, loss_kwargs, **weights)
         else:
             name, value = given[0], output_delta if output_gradient is None else output_gradient
             gradient = as_data("Backward", name, value, self.dtype)
@@ -292,13 +313,23 @@ class NeuralNet(PolicySearch, Builder):
         self._propagate(gradient, at_pre_activation)
 
     def _target_gradient(
-        self, output: np.ndarray, targets: Any, loss_function: str | None, loss_kwargs: dict[str, Any]
+        self,
+        output: np.ndarray,
+        targets: Any,
+        loss_function: str | None,
+        loss_kwargs: dict[str, Any],
+        sample_weight: Any,
+        class_weight: Any,
     ) -> tuple[np.ndarray, bool]:
-        loss = self._loss_name("Backward", loss_function, loss_kwargs)
-        y = losses.as_target("Backward", output.shape, targets, self.dtype, loss, "targets")
-        if loss_function is None:
-            return (output - y) / self.dtype.type(len(output)), self.head == "softmax"
-        return loss_gradient(self.head, output, y, loss, loss_kwargs)[1:]
+        where, head = "Backward", self.head
+        if loss_function is None:  # any numbers will do here
+            loss = "cross_entropy" if head == "softmax" else "mse"
+            y = losses.as_target(where, output.shape, targets, self.dtype, loss, "targets", ranged=False)
+            return (output - y) / self.dtype.type(len(output)), head == "softmax"
+        loss = self._loss_name(where, loss_function, loss_kwargs)
+        y = losses.as_target(where, output.shape, targets, self.dtype, loss, "targets")
+        options = self._loss_options(where, loss, y, loss_kwargs, sample_weight, class_weight)
+        return loss_gradient(head, output, y, loss, options)[1:]
 
     def _last_pass(self) -> Passed:
         self._check_layers()
@@ -337,7 +368,15 @@ class NeuralNet(PolicySearch, Builder):
         self.optimizer.step(self.arena, self._learning_rate, self._l2_lambda)
 
     def ComputeLoss(
-        self, output: Any, target: Any, function: str = "mse", reduction: str = "mean", **kwargs: Any
+        self,
+        output: Any,
+        target: Any,
+        function: str = "mse",
+        reduction: str = "mean",
+        *,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        **kwargs: Any,
     ) -> float | np.ndarray:
         """Return the loss of ``output`` against ``target``.
 
@@ -348,18 +387,22 @@ class NeuralNet(PolicySearch, Builder):
         function : str, default "mse"
             A key of ``losses.LOSSES``.
         reduction : {"mean", "sum", "none"}
+        sample_weight, class_weight : optional
+            Weights, see ``losses.as_weights``.
         **kwargs
-            Further arguments of the loss.
+            Further arguments of the loss, see ``losses.evaluate``.
 
         Returns
         -------
         float, or an ndarray for ``reduction="none"``
         """
-        losses.check_options("ComputeLoss", function, kwargs)
-        checks.choice("ComputeLoss", "reduction", reduction, losses.REDUCTIONS)
-        out = as_data("ComputeLoss", "output", output, self.dtype)
-        tgt = losses.as_target("ComputeLoss", out.shape, target, self.dtype, function)
-        return losses.evaluate(function, out, tgt, reduction, **kwargs)
+        where = "ComputeLoss"
+        checks.choice(where, "reduction", reduction, losses.REDUCTIONS)
+        out = as_data(where, "output", output, self.dtype)
+        if target is not None:  # not for every loss
+            target = losses.as_target(where, out.shape, target, self.dtype, function)
+        loss, out, tgt, options = losses.prepared(where, function, out, target, kwargs, sample_weight, class_weight)
+        return loss.value(out, tgt, reduction, **options)
 
     def clip_gradients(self, max_norm: float) -> float:
         """Scale all gradients so that their common Euclidean norm is at most ``max_norm``.
@@ -382,7 +425,14 @@ class NeuralNet(PolicySearch, Builder):
     # Training
 
     def TrainBatch(
-        self, xs: Any, ys: Any, loss_function: str | None = None, **loss_kwargs: Any
+        self,
+        xs: Any,
+        ys: Any,
+        loss_function: str | None = None,
+        *,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        **loss_kwargs: Any,
     ) -> tuple[float, np.ndarray]:
         """One step on one batch: ``Forward``, loss, ``Backward``, ``update``.
 
@@ -392,6 +442,10 @@ class NeuralNet(PolicySearch, Builder):
             Inputs and targets; integer class labels are accepted where one-hot ones are.
         loss_function : str, optional
             Default: cross-entropy after a softmax, else mean squared error.
+        sample_weight, class_weight : optional
+            Weights of the loss's mean, see ``losses.as_weights``.
+        **loss_kwargs
+            Further arguments of the loss, see ``losses.evaluate``.
 
         Returns
         -------
@@ -406,6 +460,8 @@ class NeuralNet(PolicySearch, Builder):
         """
         loss = self._loss_name("TrainBatch", loss_function, loss_kwargs)
         x, y = self._pairs("TrainBatch", xs, ys, loss, ("xs", "ys"))
+        if loss_kwargs or sample_weight is not None or class_weight is not None:
+            loss_kwargs = self._loss_options("TrainBatch", loss, y, loss_kwargs, sample_weight, class_weight)
         output = self._run(x, True, keep_z=False)
         value, gradient, at_pre_activation = loss_gradient(self.head, output, y, loss, loss_kwargs)
         self._propagate(gradient, at_pre_activation)
@@ -425,6 +481,8 @@ class NeuralNet(PolicySearch, Builder):
         scheduler: Scheduler | None = None,
         *,
         initial_epoch: int = 0,
+        sample_weight: Any = None,
+        class_weight: Any = None,
         **loss_kwargs: Any,
     ) -> History:
         """Train for ``epochs`` passes over the data, shuffled each time from the network's ``rng``.
@@ -446,8 +504,15 @@ class NeuralNet(PolicySearch, Builder):
             Its ``step(epoch)`` gives the learning rate of each epoch.
         initial_epoch : int >= 0, default 0
             Number of the first epoch when a run is continued, so that schedules go on where they stopped.
+        sample_weight : array_like (samples,), optional
+            A number >= 0 per sample; the loss of a batch is then ``Σ w l / Σ w`` over the batch. See
+            ``losses.as_weights``.
+        class_weight : dict, array_like (classes,) or "balanced", optional
+            A number >= 0 per class, which multiplies the sample weights; "balanced" goes by the counts in ``Y_train``.
+            Validation is not weighted, nor are accuracies.
         **loss_kwargs
-            Further arguments of the loss.
+            Further arguments of the loss, see ``losses.evaluate``. Arrays with a row per sample, such as ``negative``,
+            are shuffled along; there can be no validation with them.
 
         Returns
         -------
@@ -467,6 +532,14 @@ class NeuralNet(PolicySearch, Builder):
             raise ConfigError(
                 "Train(scheduler)", "an object with a step(epoch) method", repr(scheduler), "use LRScheduler"
             )
+        options = self._loss_options("Train", loss, y, loss_kwargs, sample_weight, class_weight)
+        if validation is not None and losses.per_sample(loss, loss_kwargs):
+            raise DataError(
+                "Train(X_val)",
+                f"no validation data with {', '.join(losses.per_sample(loss, loss_kwargs))}, which has none",
+                "some",
+                "validate afterwards with ComputeLoss",
+            )
         self._forget_pass()
         return fit(
             self,
@@ -475,7 +548,7 @@ class NeuralNet(PolicySearch, Builder):
             epochs=epochs,
             batch_size=batch_size,
             loss=loss,
-            options=loss_kwargs,
+            options=options,
             validation=validation,
             scheduler=scheduler,
             verbose=verbose,
@@ -485,6 +558,10 @@ class NeuralNet(PolicySearch, Builder):
     def compute_accuracy(self, predictions: Any, targets: Any) -> float:
         """Return the fraction of right classes; see ``training.accuracy``."""
         return accuracy(predictions, targets)
+
+    def compute_precision_recall_f1(self, predictions: Any, targets: Any) -> dict[str, float]:
+        """Return precision, recall and F1 of class 1; see ``training.metrics.precision_recall_f1``."""
+        return precision_recall_f1(predictions, targets)
 
     # The documented caches, read from the last pass
 

@@ -81,6 +81,140 @@ static double EN_NAME(mse)(REAL *restrict each, REAL *restrict grad, const REAL 
     } \
     return EN_NAME(total_of)(partial);
 
+/* The same for expressions of o[i] and t[i] that share nothing dear: a loop for each of them. In one loop, a product
+ * that both use is rounded before it is added, in the loop without gradient it may be fused with the addition, and the
+ * sum would depend on whether the gradient is asked for. */
+#define OVER_BLOCKS_APART(value, slope) \
+    const REAL step = (REAL)scale; \
+    double partial[DOUBLE_SUMS] = {0}; \
+    REAL loss[EN_LOSS_BLOCK]; \
+    for (ptrdiff_t start = 0; start < n; start += EN_LOSS_BLOCK, o += EN_LOSS_BLOCK, t += EN_LOSS_BLOCK) { \
+        const ptrdiff_t count = n - start < EN_LOSS_BLOCK ? n - start : EN_LOSS_BLOCK; \
+        for (ptrdiff_t i = 0; i < count; ++i) \
+            loss[i] = value; \
+        for (ptrdiff_t i = 0; grad && i < count; ++i) \
+            grad[start + i] = step * slope; \
+        EN_NAME(add_to)(partial, loss, count); \
+        if (each) \
+            memcpy(each + start, loss, (size_t)count * sizeof(REAL)); \
+    } \
+    return EN_NAME(total_of)(partial);
+
+/* mae.  |o - t|;   d/do = the sign of o - t, 0 where they are equal */
+static inline REAL EN_NAME(distance)(REAL o, REAL t) { return FABS(o - t); }
+
+static inline REAL EN_NAME(sign)(REAL o, REAL t)
+{
+    REAL d = o - t;
+    return d > 0 ? 1 : d < 0 ? -1 : d;
+}
+
+static double EN_NAME(mae)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t,
+                           double scale, ptrdiff_t n)
+{
+    OVER_BLOCKS_APART(EN_NAME(distance)(o[i], t[i]), EN_NAME(sign)(o[i], t[i]))
+}
+
+/* huber.  With d = o - t:   d^2 / 2 if |d| <= delta else delta (|d| - delta / 2);
+ *         d/do = d held inside [-delta, delta]                                                              Huber 1964 */
+static inline REAL EN_NAME(huber_value)(REAL o, REAL t, REAL delta)
+{
+    REAL distance = FABS(o - t);
+    return distance <= delta ? C(0.5) * distance * distance : delta * (distance - C(0.5) * delta);
+}
+
+static inline REAL EN_NAME(huber_slope)(REAL o, REAL t, REAL delta)
+{
+    REAL d = o - t;
+    d = d > delta ? delta : d;
+    return d < -delta ? -delta : d;
+}
+
+static double EN_NAME(huber)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t,
+                             double scale, ptrdiff_t n, double delta)
+{
+    const REAL bend = (REAL)delta;
+    OVER_BLOCKS_APART(EN_NAME(huber_value)(o[i], t[i], bend), EN_NAME(huber_slope)(o[i], t[i], bend))
+}
+
+/* hinge.  m = 1 - t o:   max(0, m);   d/do = -t where m > 0, else 0                             Cortes & Vapnik 1995 */
+static inline REAL EN_NAME(hinge_value)(REAL o, REAL t)
+{
+    REAL m = 1 - t * o;
+    return m < 0 ? 0 : m;
+}
+
+static inline REAL EN_NAME(hinge_slope)(REAL o, REAL t)
+{
+    REAL m = 1 - t * o;
+    return m > 0 ? -t : m <= 0 ? 0 : m;
+}
+
+static double EN_NAME(hinge)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t,
+                             double scale, ptrdiff_t n)
+{
+    OVER_BLOCKS_APART(EN_NAME(hinge_value)(o[i], t[i]), EN_NAME(hinge_slope)(o[i], t[i]))
+}
+
+/* wasserstein.  -o t;   d/do = -t                                             Arjovsky, Chintala & Bottou 2017, eq. 2 */
+static inline REAL EN_NAME(critic_value)(REAL o, REAL t) { return -o * t; }
+
+static inline REAL EN_NAME(critic_slope)(REAL o, REAL t) { return o == o ? -t : o; }
+
+static double EN_NAME(wasserstein)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
+                                   const REAL *restrict t, double scale, ptrdiff_t n)
+{
+    OVER_BLOCKS_APART(EN_NAME(critic_value)(o[i], t[i]), EN_NAME(critic_slope)(o[i], t[i]))
+}
+
+/* focal.  With c = o clipped to [1e-12, BELOW_ONE] and q = 1 - pt = c (1 - t) + t (1 - c):
+ *   q^gamma b,   b = -(alpha t log c + (1 - alpha) (1 - t) log(1 - c));
+ *   d/do = q^gamma (b' + gamma (1 - 2 t) b / q), 0 where the clip is active                  Lin et al. 2017, eq. 5
+ * q is at least 1e-12 for t in [0, 1]. */
+static inline REAL EN_NAME(focal_entropy)(REAL c, REAL t, REAL alpha)
+{
+    return -(alpha * t * EN_NAME(log)(c) + (1 - alpha) * (1 - t) * EN_NAME(log1p)(-c));
+}
+
+static inline REAL EN_NAME(focal_value)(REAL o, REAL t, REAL alpha, REAL gamma)
+{
+    REAL c = EN_NAME(clip)(o, BELOW_ONE), q = c * (1 - t) + t * (1 - c);
+    return EN_NAME(exp)(gamma * EN_NAME(log)(q)) * EN_NAME(focal_entropy)(c, t, alpha);
+}
+
+static inline REAL EN_NAME(focal_slope)(REAL o, REAL t, REAL alpha, REAL gamma)
+{
+    REAL c = EN_NAME(clip)(o, BELOW_ONE), q = c * (1 - t) + t * (1 - c);
+    REAL slope = (1 - alpha) * (1 - t) / (1 - c) - alpha * t / c;
+    slope += gamma * (1 - 2 * t) * EN_NAME(focal_entropy)(c, t, alpha) / q;
+    return EN_NAME(slope_inside)(EN_NAME(exp)(gamma * EN_NAME(log)(q)) * slope, o, BELOW_ONE);
+}
+
+static double EN_NAME(focal)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t,
+                             double scale, ptrdiff_t n, double alpha, double gamma)
+{
+    const REAL a = (REAL)alpha, focus = (REAL)gamma;
+    OVER_BLOCKS_APART(EN_NAME(focal_value)(o[i], t[i], a, focus), EN_NAME(focal_slope)(o[i], t[i], a, focus))
+}
+
+/* focal_at_sigmoid.  The same value for o = sigmoid(z), with the gradient at z, d/do times o (1 - o):
+ *   q^gamma ((1 - alpha) (1 - t) o - alpha t (1 - o) + gamma (1 - 2 t) o (1 - o) b / q)
+ * The clip is left out of the factors o and 1 - o, so a sample with o = 1 - t to the last bit keeps its full pull. */
+static inline REAL EN_NAME(focal_slope_at_sigmoid)(REAL o, REAL t, REAL alpha, REAL gamma)
+{
+    REAL c = EN_NAME(clip)(o, BELOW_ONE), q = c * (1 - t) + t * (1 - c);
+    REAL slope = (1 - alpha) * (1 - t) * o - alpha * t * (1 - o);
+    slope += gamma * (1 - 2 * t) * o * (1 - o) * EN_NAME(focal_entropy)(c, t, alpha) / q;
+    return EN_NAME(exp)(gamma * EN_NAME(log)(q)) * slope;
+}
+
+static double EN_NAME(focal_at_sigmoid)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
+                                        const REAL *restrict t, double scale, ptrdiff_t n, double alpha, double gamma)
+{
+    const REAL a = (REAL)alpha, focus = (REAL)gamma;
+    OVER_BLOCKS_APART(EN_NAME(focal_value)(o[i], t[i], a, focus), EN_NAME(focal_slope_at_sigmoid)(o[i], t[i], a, focus))
+}
+
 /* binary_cross_entropy.  -(t log c + (1 - t) log(1 - c)),  c = o clipped to [1e-12, BELOW_ONE];
  *                        d/do = (c - t) / (c (1 - c)), 0 where the clip is active */
 static inline REAL EN_NAME(binary_value)(REAL o, REAL t)
@@ -98,7 +232,7 @@ static inline REAL EN_NAME(binary_slope)(REAL o, REAL t)
 static double EN_NAME(binary_cross_entropy)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
                                             const REAL *restrict t, double scale, ptrdiff_t n)
 {
-    OVER_BLOCKS(binary_value, binary_slope)
+    OVER_BLOCKS_APART(EN_NAME(binary_value)(o[i], t[i]), EN_NAME(binary_slope)(o[i], t[i]))
 }
 
 /* binary_cross_entropy_at_sigmoid.  The same value for o = sigmoid(z), with the gradient at z:  d/dz = o - t.
@@ -109,7 +243,7 @@ static double EN_NAME(binary_cross_entropy_at_sigmoid)(REAL *restrict each, REAL
                                                        const REAL *restrict o, const REAL *restrict t, double scale,
                                                        ptrdiff_t n)
 {
-    OVER_BLOCKS(binary_value, difference)
+    OVER_BLOCKS_APART(EN_NAME(binary_value)(o[i], t[i]), EN_NAME(difference)(o[i], t[i]))
 }
 
 /* bce_logits.  max(o, 0) - o t + log(1 + e^-|o|);   d/do = sigmoid(o) - t */
@@ -141,7 +275,7 @@ static inline REAL EN_NAME(entropy_slope)(REAL o, REAL t)
 static double EN_NAME(cross_entropy)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
                                      const REAL *restrict t, double scale, ptrdiff_t n)
 {
-    OVER_BLOCKS(entropy_value, entropy_slope)
+    OVER_BLOCKS_APART(EN_NAME(entropy_value)(o[i], t[i]), EN_NAME(entropy_slope)(o[i], t[i]))
 }
 
 static inline double EN_NAME(sum)(const REAL *restrict x, ptrdiff_t n)
@@ -282,4 +416,5 @@ static double EN_NAME(softmax_cross_entropy)(REAL *restrict each, REAL *restrict
 #undef LOWEST
 #undef BELOW_ONE
 #undef OVER_BLOCKS
+#undef OVER_BLOCKS_APART
 #endif

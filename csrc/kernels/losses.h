@@ -11,6 +11,19 @@
 #define EN_KERNELS(KERNEL) \
     KERNEL(double, mse, (REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t, \
                          double scale, ptrdiff_t n)) \
+    KERNEL(double, mae, (REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t, \
+                         double scale, ptrdiff_t n)) \
+    KERNEL(double, huber, (REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t, \
+                           double scale, ptrdiff_t n, double delta)) \
+    KERNEL(double, hinge, (REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t, \
+                           double scale, ptrdiff_t n)) \
+    KERNEL(double, wasserstein, (REAL *restrict each, REAL *restrict grad, const REAL *restrict o, \
+                                 const REAL *restrict t, double scale, ptrdiff_t n)) \
+    KERNEL(double, focal, (REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t, \
+                           double scale, ptrdiff_t n, double alpha, double gamma)) \
+    KERNEL(double, focal_at_sigmoid, (REAL *restrict each, REAL *restrict grad, const REAL *restrict o, \
+                                      const REAL *restrict t, double scale, ptrdiff_t n, double alpha, \
+                                      double gamma)) \
     KERNEL(double, binary_cross_entropy, (REAL *restrict each, REAL *restrict grad, const REAL *restrict o, \
                                           const REAL *restrict t, double scale, ptrdiff_t n)) \
     KERNEL(double, binary_cross_entropy_at_sigmoid, (REAL *restrict each, REAL *restrict grad, \
@@ -30,6 +43,12 @@
 #define EN_LOSS_BLOCK 512 /* elements at a time: their losses stay in the first-level cache */
 
 #define mse(dtype, ...) EN_CALL(losses, mse, dtype, __VA_ARGS__)
+#define mae(dtype, ...) EN_CALL(losses, mae, dtype, __VA_ARGS__)
+#define huber(dtype, ...) EN_CALL(losses, huber, dtype, __VA_ARGS__)
+#define hinge(dtype, ...) EN_CALL(losses, hinge, dtype, __VA_ARGS__)
+#define wasserstein(dtype, ...) EN_CALL(losses, wasserstein, dtype, __VA_ARGS__)
+#define focal(dtype, ...) EN_CALL(losses, focal, dtype, __VA_ARGS__)
+#define focal_at_sigmoid(dtype, ...) EN_CALL(losses, focal_at_sigmoid, dtype, __VA_ARGS__)
 #define binary_cross_entropy(dtype, ...) EN_CALL(losses, binary_cross_entropy, dtype, __VA_ARGS__)
 #define binary_cross_entropy_at_sigmoid(dtype, ...) EN_CALL(losses, binary_cross_entropy_at_sigmoid, dtype, __VA_ARGS__)
 #define bce_logits(dtype, ...) EN_CALL(losses, bce_logits, dtype, __VA_ARGS__)

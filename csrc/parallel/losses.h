@@ -4,7 +4,8 @@
 #include "kernels/losses.h"
 #include "parallel/blocks.h"
 
-enum { MSE, BINARY_CROSS_ENTROPY, BINARY_CROSS_ENTROPY_AT_SIGMOID, BCE_LOGITS, CROSS_ENTROPY, /* of elements */
+enum { MSE, MAE, HUBER, HINGE, WASSERSTEIN, /* of elements: a few products */
+       FOCAL, FOCAL_AT_SIGMOID, BINARY_CROSS_ENTROPY, BINARY_CROSS_ENTROPY_AT_SIGMOID, BCE_LOGITS, CROSS_ENTROPY,
        CROSS_ENTROPY_AT_SOFTMAX, SOFTMAX_CROSS_ENTROPY /* of rows */ };
 
 /* rows of `width` elements; a loss of elements has a width of 1. */
@@ -13,6 +14,7 @@ typedef struct {
     void *each, *grad;
     const void *o, *t;
     double scale;
+    double option[2]; /* delta, or alpha and gamma */
     ptrdiff_t rows, width, block;
     double *sums;
 } loss_call;
@@ -27,6 +29,13 @@ static inline double loss_range(const loss_call *call, ptrdiff_t first, ptrdiff_
     const double scale = call->scale;
     switch (call->loss) {
     case MSE: return mse(dtype, each, grad, o, t, scale, rows);
+    case MAE: return mae(dtype, each, grad, o, t, scale, rows);
+    case HUBER: return huber(dtype, each, grad, o, t, scale, rows, call->option[0]);
+    case HINGE: return hinge(dtype, each, grad, o, t, scale, rows);
+    case WASSERSTEIN: return wasserstein(dtype, each, grad, o, t, scale, rows);
+    case FOCAL: return focal(dtype, each, grad, o, t, scale, rows, call->option[0], call->option[1]);
+    case FOCAL_AT_SIGMOID:
+        return focal_at_sigmoid(dtype, each, grad, o, t, scale, rows, call->option[0], call->option[1]);
     case BINARY_CROSS_ENTROPY: return binary_cross_entropy(dtype, each, grad, o, t, scale, rows);
     case BINARY_CROSS_ENTROPY_AT_SIGMOID: return binary_cross_entropy_at_sigmoid(dtype, each, grad, o, t, scale, rows);
     case BCE_LOGITS: return bce_logits(dtype, each, grad, o, t, scale, rows);
@@ -54,7 +63,7 @@ static inline double loss_run(loss_call *call)
     double sums[EN_MOST_SUMS];
     const ptrdiff_t blocks = en_blocks(call->rows, call->block);
     call->sums = sums;
-    en_parallel(en_threads(elements * (call->loss == MSE ? 0.4 : 1.5) * (call->dtype == EN_F32 ? 1 : 2)), blocks,
+    en_parallel(en_threads(elements * (call->loss <= WASSERSTEIN ? 0.4 : 1.5) * (call->dtype == EN_F32 ? 1 : 2)), blocks,
                 loss_block, call);
     return en_total(sums, blocks);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ class Activation(ActivatedLayer):
     ----------
     activation : str, default "relu"
         A key of ``ops.activation.ACTIVATIONS``.
+    activation_params : dict, optional
+        Parameters of the activation, such as ``{"alpha": 0.2}`` of leakyrelu; see ``ops.activation``.
 
     Examples
     --------
@@ -29,20 +32,28 @@ class Activation(ActivatedLayer):
     """
 
     type = "activation"
-    settings = ("activation",)
+    settings = ("activation", "activation_params")
 
-    def __init__(self, activation: str = "relu", *, dtype: Any = "float64", rng: Any = None) -> None:
+    def __init__(
+        self,
+        activation: str = "relu",
+        activation_params: Mapping[str, float] | None = None,
+        *,
+        dtype: Any = "float64",
+        rng: Any = None,
+    ) -> None:
         super().__init__(dtype=dtype)
         self.activation = activation
+        self.activation_params = activation_params
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Activated]:
         """See Layer; the input belongs to the layer before, so it is never overwritten."""
-        y, saved = activation(self.activation, x)
-        return y, Activated(None, x, self._activation, saved)
+        y, saved = activation(self.function, x)
+        return y, Activated(None, x, self.function, saved)
 
-    def node(self, mode: Mode) -> Node:
+    def node(self, mode: Mode) -> Node | None:
         """See Layer."""
-        return Node("activation", activation=self.activation)
+        return Node("activation", activation=self.activation) if self.function == self.activation else None
 
     def unpack(self, kept: dict[str, Any]) -> Activated:
         """See Layer."""

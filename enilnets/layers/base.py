@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from .. import checks
 from ..errors import ConfigError, ShapeError
 from ..init import INITIALIZERS
-from ..ops.activation import ACTIVATIONS, activation, activation_backward
+from ..ops import activation as functions
+from ..ops.activation import ACTIVATIONS, activation, activation_backward, with_parameters
 from ..parameters import CHANGES, Parameter
 
 __all__ = ["INFERENCE", "Activated", "ActivatedLayer", "Layer", "Mode", "Node", "Shape"]
@@ -334,11 +335,11 @@ def _rebuild(
 
 
 class Activated(NamedTuple):
-    """What a layer with an activation saves: its own part, z if it was kept, the activation's name and part."""
+    """What a layer with an activation saves: its own part, z if it was kept, the activation and its part."""
 
     linear: Any
     z: np.ndarray | None
-    name: str
+    name: str | functions.Activation
     activation: np.ndarray | None
 
 
@@ -348,16 +349,31 @@ class ActivatedLayer(Layer):
     Subclasses define ``linear(x) -> (z, saved)`` and ``linear_backward(dz, saved, params, inputs)``.
     """
 
-    adjustable = ("activation",)
+    adjustable = ("activation", "activation_params")
+    #: The activations it can have.
+    activations: ClassVar[tuple[str, ...]] = tuple(ACTIVATIONS)
 
     @property
     def activation(self) -> str:
-        """Name of the activation, a key of ``ops.activation.ACTIVATIONS``."""
+        """Name of the activation, a key of ``ops.activation.ACTIVATIONS``; setting it forgets its parameters."""
         return self._activation
 
     @activation.setter
     def activation(self, name: str) -> None:
-        self._activation = checks.choice(type(self).__name__, "activation", name, ACTIVATIONS)
+        self._activation = checks.choice(type(self).__name__, "activation", name, self.activations)
+        self.activation_params = None
+
+    @property
+    def activation_params(self) -> dict[str, float]:
+        """Parameters of the activation that were set, such as ``{"alpha": 0.2}``; see ``ops.activation``."""
+        return dict(self._activation_params)
+
+    @activation_params.setter
+    def activation_params(self, parameters: Mapping[str, float] | None) -> None:
+        parameters = {} if parameters is None else parameters
+        #: What the functions of ops.activation take: the name, or an object with the parameters.
+        self.function = with_parameters(type(self).__name__, self._activation, parameters)
+        self._activation_params = {key: float(value) for key, value in parameters.items()}
         CHANGES.count += 1
 
     @property
@@ -378,8 +394,8 @@ class ActivatedLayer(Layer):
         z, linear = self.linear(x)
         # Where backward needs the output only, the activation overwrites z: one large array less per layer.
         overwrite = ACTIVATIONS[self._activation].saves != "input" and not mode.keep_z
-        y, saved = activation(self._activation, z, out=z if overwrite else None)
-        return y, Activated(linear, None if overwrite else z, self._activation, saved)
+        y, saved = activation(self.function, z, out=z if overwrite else None)
+        return y, Activated(linear, None if overwrite else z, self.function, saved)
 
     def delta(self, dy: np.ndarray, saved: Activated) -> np.ndarray:
         """Return dz = dy f'(z)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class Conv2D(ActivatedLayer):
     stride : int >= 1, default 1
     padding : int >= 0 or "same", default 0
         Zeros on each side; ``"same"`` makes the output ``ceil(size / stride)``.
+    activation_params : dict, optional
+        Parameters of the activation, such as ``{"alpha": 0.2}`` of leakyrelu; see ``ops.activation``.
     dtype, rng
         See NeuralNet.
 
@@ -49,8 +52,9 @@ class Conv2D(ActivatedLayer):
     """
 
     type = "conv2d"
-    settings = ("in_ch", "out_ch", "k", "activation", "init_method", "stride", "padding")
+    settings = ("in_ch", "out_ch", "k", "activation", "init_method", "stride", "padding", "activation_params")
     takes_images = True
+    activations = tuple(name for name in ACTIVATIONS if name != "softmax")  # which works on the last axis
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Conv2D(ActivatedLayer):
         init_method: str = "he_normal",
         stride: int = 1,
         padding: int | str = 0,
+        activation_params: Mapping[str, float] | None = None,
         *,
         dtype: Any = "float64",
         rng: Any = None,
@@ -70,21 +75,13 @@ class Conv2D(ActivatedLayer):
         self.out_ch = checks.size("Conv2D", "out_ch", out_ch)
         self.k = checks.size("Conv2D", "k", k)
         self.activation = activation
+        self.activation_params = activation_params
         self.init_method = checks.choice("Conv2D", "init_method", init_method, INITIALIZERS)
         self.stride = checks.size("Conv2D", "stride", stride)
         self.padding = padding if padding == "same" else checks.size("Conv2D", 'padding (or "same")', padding, 0)
         weights, bias = init_conv_weights(self.in_ch, self.out_ch, self.k, init_method, dtype=self.dtype, rng=rng)
         self.parameters["weights"] = Parameter(weights, penalised=True)
         self.parameters["bias"] = Parameter(bias)
-
-    @property
-    def activation(self) -> str:
-        """Name of the activation; softmax, which works on the last axis, is refused."""
-        return self._activation
-
-    @activation.setter
-    def activation(self, name: str) -> None:
-        self._activation = checks.choice("Conv2D", "activation", name, [a for a in ACTIVATIONS if a != "softmax"])
 
     @classmethod
     def shapes(cls, config: dict[str, Any]) -> dict[str, Shape]:

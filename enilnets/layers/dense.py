@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ class Dense(ActivatedLayer):
         A key of ``init.INITIALIZERS``.
     use_bias : bool, default True
         Without it ``layer["bias"]`` is a constant zero.
+    activation_params : dict, optional
+        Parameters of the activation, such as ``{"alpha": 0.2}`` of leakyrelu; see ``ops.activation``.
     dtype, rng
         See NeuralNet.
 
@@ -47,7 +50,7 @@ class Dense(ActivatedLayer):
     """
 
     type = "dense"
-    settings = ("n_in", "n_out", "activation", "init_method", "use_bias")
+    settings = ("n_in", "n_out", "activation", "init_method", "use_bias", "activation_params")
     takes_images = False
 
     def __init__(
@@ -57,6 +60,7 @@ class Dense(ActivatedLayer):
         activation: str = "relu",
         init_method: str = "xavier_uniform",
         use_bias: bool = True,
+        activation_params: Mapping[str, float] | None = None,
         *,
         dtype: Any = "float64",
         rng: Any = None,
@@ -65,6 +69,7 @@ class Dense(ActivatedLayer):
         self.n_in = checks.size("Dense", "n_in", n_in)
         self.n_out = checks.size("Dense", "n_out", n_out)
         self.activation = activation
+        self.activation_params = activation_params
         self.use_bias = checks.flag("Dense", "use_bias", use_bias)
         self.init_method = checks.choice("Dense", "init_method", init_method, INITIALIZERS)
         weights, bias = init_weights(self.n_in, self.n_out, init_method, dtype=self.dtype, rng=rng)
@@ -100,6 +105,8 @@ class Dense(ActivatedLayer):
 
     def node(self, mode: Mode) -> Node | None:
         """See Layer."""
+        if self.function != self.activation:
+            return None
         weights, bias = self.parameters["weights"], self.parameters.get("bias")
         arrays = (weights.value, None if bias is None else bias.value)
         gradients = (None, None) if self.frozen else (weights, bias)

@@ -337,5 +337,10 @@ def joins(before: Layer, layer: Layer, stage: Stage, mode: Mode) -> bool:
     """Whether ``before``, the only layer of ``stage``, does the work of ``layer`` on the way in this mode."""
     alone = stage.program is None and stage.stop - stage.first == 1
     return (
-        alone and before.takes_activation and layer.type == "activation" and layer.head != "softmax" and not mode.keep_z
+        alone
+        and before.takes_activation
+        and layer.node(mode) is not None  # not under parameters of its own
+        and layer.type == "activation"
+        and layer.head != "softmax"
+        and not mode.keep_z
     )

@@ -31,8 +31,15 @@ __all__ = [
     "binary_cross_entropy_at_sigmoid",
     "cross_entropy",
     "cross_entropy_at_softmax",
+    "focal",
+    "focal_at_sigmoid",
+    "hinge",
+    "huber",
+    "mae",
     "mse",
+    "smooth_l1",
     "softmax_cross_entropy",
+    "wasserstein",
 ]
 
 Out = np.ndarray | None
@@ -52,13 +59,20 @@ def _asked(where: str, out: Out, like: np.ndarray, shape: tuple[int, ...], flat:
 
 
 def _elementwise(
-    kernel: Callable[..., float], where: str, o: np.ndarray, t: np.ndarray, each: Out, grad: Out, scale: float
+    kernel: Callable[..., float],
+    where: str,
+    o: np.ndarray,
+    t: np.ndarray,
+    each: Out,
+    grad: Out,
+    scale: float,
+    *options: float,
 ) -> float:
     o, t = _arguments(where, o, t)
     flat = (o.size,)
     each = _asked(where, each, o, o.shape, flat)
     grad = _asked(where, grad, o, o.shape, flat)
-    return kernel(o.reshape(flat), t.reshape(flat), each, grad, scale)
+    return kernel(o.reshape(flat), t.reshape(flat), each, grad, scale, *options)
 
 
 def _row_shape(where: str, o: np.ndarray) -> tuple[int, int]:
@@ -70,6 +84,71 @@ def _row_shape(where: str, o: np.ndarray) -> tuple[int, int]:
 def mse(o: np.ndarray, t: np.ndarray, each: Out = None, grad: Out = None, scale: float = 1.0) -> float:
     """Sum ``(o - t)**2``; gradient ``2 (o - t)``."""
     return _elementwise(_kernels.mse, "mse", o, t, each, grad, scale)
+
+
+def mae(o: np.ndarray, t: np.ndarray, each: Out = None, grad: Out = None, scale: float = 1.0) -> float:
+    """Sum ``|o - t|``; the gradient is the sign of ``o - t``, 0 where they are equal."""
+    return _elementwise(_kernels.mae, "mae", o, t, each, grad, scale)
+
+
+def huber(
+    o: np.ndarray, t: np.ndarray, each: Out = None, grad: Out = None, scale: float = 1.0, delta: float = 1.0
+) -> float:
+    """Sum ``d**2 / 2`` where ``|d| <= delta``, else ``delta (|d| - delta / 2)``, with ``d = o - t``.
+
+    The gradient is ``d`` held inside [-delta, delta].
+    """
+    return _elementwise(_kernels.huber, "huber", o, t, each, grad, scale, delta)
+
+
+def smooth_l1(
+    o: np.ndarray, t: np.ndarray, each: Out = None, grad: Out = None, scale: float = 1.0, beta: float = 1.0
+) -> float:
+    """Sum ``huber`` of ``delta = beta``, divided by ``beta``: the slope is 1 beyond."""
+    total = _elementwise(_kernels.huber, "smooth_l1", o, t, each, grad, scale / beta, beta)
+    if each is not None:
+        each /= beta
+    return total / beta
+
+
+def hinge(o: np.ndarray, t: np.ndarray, each: Out = None, grad: Out = None, scale: float = 1.0) -> float:
+    """Sum ``max(0, 1 - t o)``; gradient ``-t`` where that is above 0."""
+    return _elementwise(_kernels.hinge, "hinge", o, t, each, grad, scale)
+
+
+def wasserstein(o: np.ndarray, t: np.ndarray, each: Out = None, grad: Out = None, scale: float = 1.0) -> float:
+    """Sum ``-o t``; gradient ``-t``."""
+    return _elementwise(_kernels.wasserstein, "wasserstein", o, t, each, grad, scale)
+
+
+def focal(
+    o: np.ndarray,
+    t: np.ndarray,
+    each: Out = None,
+    grad: Out = None,
+    scale: float = 1.0,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+) -> float:
+    """Sum ``-(1 - pt)**gamma (alpha t log c + (1 - alpha) (1 - t) log(1 - c))`` with ``pt = c t + (1 - c) (1 - t)``.
+
+    ``c`` is ``o`` clipped to [1e-12, 1 - 1e-12] (Lin et al. 2017, eq. 5). The gradient is 0 where the clip is
+    active; for float32 the upper end is as for ``binary_cross_entropy``.
+    """
+    return _elementwise(_kernels.focal, "focal", o, t, each, grad, scale, alpha, gamma)
+
+
+def focal_at_sigmoid(
+    o: np.ndarray,
+    t: np.ndarray,
+    each: Out = None,
+    grad: Out = None,
+    scale: float = 1.0,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+) -> float:
+    """``focal`` of ``o = sigmoid(z)`` with the gradient at ``z``, without the clip in the factor ``o (1 - o)``."""
+    return _elementwise(_kernels.focal_at_sigmoid, "focal_at_sigmoid", o, t, each, grad, scale, alpha, gamma)
 
 
 def binary_cross_entropy(o: np.ndarray, t: np.ndarray, each: Out = None, grad: Out = None, scale: float = 1.0) -> float:

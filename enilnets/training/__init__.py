@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from .fit import evaluate, fit, train_step
 from .history import History
-from .metrics import accuracy, confusion_matrix
+from .metrics import accuracy, classification_report, confusion_matrix, precision_recall_f1
 from .protocol import Model
 
-__all__ = ["History", "Model", "accuracy", "confusion_matrix", "evaluate", "fit", "train_step"]
+__all__ = [
+    "History",
+    "Model",
+    "accuracy",
+    "classification_report",
+    "confusion_matrix",
+    "evaluate",
+    "fit",
+    "precision_recall_f1",
+    "train_step",
+]

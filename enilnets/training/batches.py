@@ -16,10 +16,13 @@ def slices(n: int, batch_size: int) -> Iterator[slice]:
 
 
 def shuffled_batches(
-    x: np.ndarray, y: np.ndarray, batch_size: int, rng: np.random.Generator
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield copies of ``batch_size`` random samples until every sample came once; the last batch may be shorter."""
+    x: np.ndarray, y: np.ndarray, batch_size: int, rng: np.random.Generator, *along: np.ndarray
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield copies of ``batch_size`` random samples until every sample came once; the last batch may be shorter.
+
+    Arrays ``along`` have a row per sample too and are cut in the same way.
+    """
     order = rng.permutation(len(x))
     for part in slices(len(x), batch_size):
         chosen = order[part]
-        yield x.take(chosen, axis=0), y.take(chosen, axis=0)
+        yield tuple(array.take(chosen, axis=0) for array in (x, y, *along))

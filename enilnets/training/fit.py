@@ -78,6 +78,12 @@ def train_step(
     return value, output
 
 
+def batch_weight(options: dict[str, Any], samples: int) -> float:
+    """What the mean loss of a batch counts for beside that of others: its samples, times their mean weight."""
+    weights = options.get("weights")
+    return samples if weights is None else float(weights.mean()) * samples
+
+
 def evaluate(
     model: Model,
     x: np.ndarray,
@@ -126,7 +132,8 @@ def fit(
     loss : str
         A key of ``losses.LOSSES``.
     options : dict, optional
-        Further arguments of the loss.
+        Further arguments of the loss, and the ``weights`` of its mean; those with a row per sample (see
+        ``losses.per_sample``) are shuffled along, and have no part in the validation.
     validation : (ndarray, ndarray), optional
     scheduler : Scheduler, optional
     verbose : bool or int
@@ -139,6 +146,8 @@ def fit(
     History
     """
     options = options or {}
+    along = losses.per_sample(loss, options)
+    settings = {name: value for name, value in options.items() if name not in along}
     history = History.empty()
     progress = progress_for(verbose)
     measure = measure_for(loss, y)
@@ -148,21 +157,24 @@ def fit(
             if scheduler is not None:
                 model.learning_rate = scheduler.step(epoch)
             progress.start_epoch(epoch, initial_epoch + epochs, math.ceil(len(x) / batch_size))
-            total = right = 0.0
-            for xs, ys in shuffled_batches(x, y, batch_size, model.rng):
-                value, output = train_step(model, xs, ys, loss, options)
-                total += value * len(xs)
+            total = right = mass = 0.0
+            for xs, ys, *rows in shuffled_batches(x, y, batch_size, model.rng, *(options[name] for name in along)):
+                batch_options = {**settings, **dict(zip(along, rows, strict=True))} if along else settings
+                value, output = train_step(model, xs, ys, loss, batch_options)
+                weight = batch_weight(batch_options, len(xs))
+                total += value * weight
+                mass += weight
                 right += measure(output, ys) * len(xs)
                 progress.batch()
                 if ctrl_c.pressed:
                     history.stopped = "interrupt"
                     progress.stopped()
                     return history
-            history["loss"].append(total / len(x))
+            history["loss"].append(total / mass)
             history["accuracy"].append(right / len(x))
             history["lr"].append(float(model.learning_rate))
             if validation is not None:
-                val_loss, val_accuracy = evaluate(model, *validation, loss, options, max(batch_size, 256), measure)
+                val_loss, val_accuracy = evaluate(model, *validation, loss, settings, max(batch_size, 256), measure)
                 history["val_loss"].append(val_loss)
                 history["val_accuracy"].append(val_accuracy)
             observe = getattr(scheduler, "observe", None)

@@ -26,6 +26,7 @@ def test_every_initializer_has_an_expectation():
     assert set(EXPECTED) == set(INITIALIZERS)
 
 
+@pytest.mark.contract("A4", "A5", "A7")
 @pytest.mark.parametrize("name", INITIALIZERS)
 @pytest.mark.parametrize("conv", [False, True])
 def test_distribution(name, conv):
@@ -37,7 +38,8 @@ def test_distribution(name, conv):
         weights, bias = init_weights(N_IN, N_OUT, name, rng=1)
         fan_in, fan_out = N_IN, N_OUT
         assert weights.shape == (N_OUT, N_IN) and bias.shape == (N_OUT,)
-    assert not bias.any() and weights.dtype == np.float64
+    assert not bias.any() and weights.dtype == bias.dtype == np.float64
+    assert np.isfinite(weights).all()
     std, bound = EXPECTED[name](fan_in, fan_out)
     if std is not None:
         assert weights.std() == pytest.approx(std, rel=0.03)
@@ -48,6 +50,7 @@ def test_distribution(name, conv):
         assert np.abs(weights).max() <= bound + 1e-12
 
 
+@pytest.mark.contract("A4")
 @pytest.mark.parametrize("shape", [(20, 50), (50, 20), (7, 7)])
 def test_orthogonal(shape):
     weights, _ = init_weights(shape[1], shape[0], "orthogonal", rng=0)
@@ -68,6 +71,13 @@ def test_global_random_state_is_untouched():
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
 
 
+@pytest.mark.contract("A5")
+def test_orthogonal_kernels_are_orthogonal_as_a_matrix():
+    weights = init_conv_weights(4, 6, 3, "orthogonal", rng=0)[0].reshape(6, 36)
+    np.testing.assert_allclose(weights @ weights.T, np.eye(6), atol=1e-12)
+
+
+@pytest.mark.contract("A4")
 @pytest.mark.parametrize(
     "arguments, name",
     [

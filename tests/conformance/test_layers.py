@@ -31,6 +31,8 @@ EXAMPLES = {
         ({"n_in": 4, "n_out": 4, "activation": "tanh", "use_bias": False}, (4,)),
         ({"n_in": 1, "n_out": 1, "activation": "linear"}, (1,)),
         ({"n_in": 5, "n_out": 3, "activation": "gelu"}, (7, 5)),
+        ({"n_in": 5, "n_out": 3, "activation": "leakyrelu", "activation_params": {"alpha": 0.3}}, (5,)),
+        ({"n_in": 5, "n_out": 3, "activation": "swish", "activation_params": {"beta": 1.7}}, (5,)),
     ],
     "sparse": [
         *[({"n_in": 5, "n_out": 3, "activation": name}, (5,)) for name in ACTIVATIONS],
@@ -49,6 +51,7 @@ EXAMPLES = {
         ({"in_ch": 2, "out_ch": 2, "k": 5, "activation": "tanh", "padding": "same"}, (2, 6, 7)),
         ({"in_ch": 2, "out_ch": 2, "k": 3, "activation": "tanh", "stride": 2, "padding": "same"}, (2, 8, 7)),
         ({"in_ch": 2, "out_ch": 4, "k": 1, "activation": "linear"}, (2, 3, 5)),
+        ({"in_ch": 2, "out_ch": 3, "k": 2, "activation": "elu", "activation_params": {"alpha": 0.4}}, (2, 3, 5)),
     ],
     "flatten": [({}, (2, 3, 4)), ({}, (5,))],
     "maxpool2d": [({"p": 2}, (3, 6, 4)), ({"p": 3}, (2, 7, 8)), ({"p": 1}, (1, 2, 3))],
@@ -79,7 +82,10 @@ EXAMPLES = {
     ],
     "batchnorm": [({"num_features": 6}, (6,)), ({"num_features": 3}, (3, 4, 5))],
     "dropout": [({"rate": 0.4}, (9,)), ({"rate": 0.5}, (2, 3, 4)), ({"rate": 0.0}, (3,))],
-    "activation": [({"activation": name}, (5,)) for name in ACTIVATIONS],
+    "activation": [
+        *[({"activation": name}, (5,)) for name in ACTIVATIONS],
+        ({"activation": "elu", "activation_params": {"alpha": 0.4}}, (5,)),
+    ],
 }
 CASES = [(name, settings, shape) for name, examples in EXAMPLES.items() for settings, shape in examples]
 IDS = [f"{name}-{settings}-{shape}" for name, settings, shape in CASES]

@@ -45,6 +45,45 @@ static loss NAME(logits)(wide o, wide t)
     return (loss){(o > 0 ? o : 0) - o * t + log1pl(expl(-magnitude(o))), 1 / (1 + expl(-o)) - t};
 }
 
+static loss NAME(absolute)(wide o, wide t)
+{
+    return (loss){magnitude(o - t), o > t ? 1 : o < t ? -1 : 0};
+}
+
+static loss NAME(bent)(wide o, wide t)
+{
+    const wide d = magnitude(o - t), delta = 1.5;
+    return (loss){d <= delta ? d * d / 2 : delta * (d - delta / 2), d <= delta ? o - t : o > t ? delta : -delta};
+}
+
+static loss NAME(margin)(wide o, wide t)
+{
+    const wide m = 1 - t * o;
+    return (loss){m > 0 ? m : 0, m > 0 ? -t : 0};
+}
+
+static loss NAME(critic)(wide o, wide t)
+{
+    return (loss){-o * t, -t};
+}
+
+/* By the rule for products, with alpha = 1/4 and gamma = 2. */
+static loss NAME(focused)(wide o, wide t)
+{
+    const wide c = NAME(held)(o, HIGHEST), q = c * (1 - t) + t * (1 - c);
+    const wide entropy = -(0.25L * t * logl(c) + 0.75L * (1 - t) * log1pl(-c));
+    const wide slope = 0.75L * (1 - t) / (1 - c) - 0.25L * t / c;
+    return (loss){q * q * entropy, c == o ? q * q * slope + 2 * q * (1 - 2 * t) * entropy : 0};
+}
+
+static loss NAME(focused_at_sigmoid)(wide o, wide t)
+{
+    const wide c = NAME(held)(o, HIGHEST), q = c * (1 - t) + t * (1 - c);
+    const wide entropy = -(0.25L * t * logl(c) + 0.75L * (1 - t) * log1pl(-c));
+    const wide slope = 0.75L * (1 - t) * o - 0.25L * t * (1 - o);
+    return (loss){q * q * entropy, q * q * slope + 2 * q * (1 - 2 * t) * o * (1 - o) * entropy};
+}
+
 static loss NAME(entropy)(wide o, wide t)
 {
     const wide c = NAME(held)(o, 1);
@@ -56,7 +95,8 @@ static loss NAME(entropy)(wide o, wide t)
     const double total = CALL(kernel)(each, grad, o, t, 0.25, __VA_ARGS__); \
     expect("the sum without results", CALL(kernel)(NULL, NULL, o, t, 2, __VA_ARGS__) == total);
 
-#define CHECK_ELEMENTS(kernel, oracle, low, high) \
+#define CHECK_ELEMENTS(...) CHECK_WITH(__VA_ARGS__, n)
+#define CHECK_WITH(kernel, oracle, low, high, ...) \
     EACH(size, LENGTH(loss_sizes)) { \
         const ptrdiff_t n = loss_sizes[size]; \
         begin_case("n = %d", (int)n); \
@@ -64,7 +104,7 @@ static loss NAME(entropy)(wide o, wide t)
         EACH(i, n) \
             if (i % 11 == 3) \
                 o[i] = (REAL)(i % 2 ? 0 : 1); \
-        CHECK_SUMS(kernel, n) \
+        CHECK_SUMS(kernel, __VA_ARGS__) \
         wide sum = 0; \
         EACH(i, n) { \
             const loss want = oracle(o[i], t[i]); \
@@ -76,6 +116,12 @@ static loss NAME(entropy)(wide o, wide t)
     }
 
 TEST(mse) { CHECK_ELEMENTS(mse, NAME(square), -3, 3) }
+TEST(mae) { CHECK_ELEMENTS(mae, NAME(absolute), -3, 3) }
+TEST(huber) { CHECK_WITH(huber, NAME(bent), -3, 3, n, 1.5) }
+TEST(hinge) { CHECK_ELEMENTS(hinge, NAME(margin), -3, 3) }
+TEST(wasserstein) { CHECK_ELEMENTS(wasserstein, NAME(critic), -3, 3) }
+TEST(focal) { CHECK_WITH(focal, NAME(focused), -0.01, 1.01, n, 0.25, 2) }
+TEST(focal_at_sigmoid) { CHECK_WITH(focal_at_sigmoid, NAME(focused_at_sigmoid), -0.01, 1.01, n, 0.25, 2) }
 TEST(binary_cross_entropy) { CHECK_ELEMENTS(binary_cross_entropy, NAME(binary), -0.01, 1.01) }
 TEST(binary_cross_entropy_at_sigmoid)
 {
@@ -137,4 +183,5 @@ TEST(softmax_cross_entropy)
 #undef HIGHEST
 #undef CHECK_SUMS
 #undef CHECK_ELEMENTS
+#undef CHECK_WITH
 #endif

@@ -12,12 +12,14 @@ NAMES = list(ops.ACTIVATIONS)
 REFERENCE = {**{name: FUNCTIONS[name] for name in DERIVATIVES}, "softmax": softmax, "linear": lambda x: x}
 
 
+@pytest.mark.contract("A1")
 def test_the_table_holds_the_twelve_documented_names():
     documented = "relu leakyrelu elu selu sigmoid tanh softmax softplus gelu swish mish linear"
     assert set(NAMES) == set(documented.split())
     assert all(kind.name == name for name, kind in ops.ACTIVATIONS.items())
 
 
+@pytest.mark.contract("A1", "A7")
 @pytest.mark.parametrize("name", NAMES)
 def test_values(name, dtype, isa, rng):
     x = (2 * rng.normal(size=(13, 11))).astype(dtype)
@@ -26,6 +28,7 @@ def test_values(name, dtype, isa, rng):
     np.testing.assert_allclose(y, REFERENCE[name](x.astype(np.float64)), rtol=50 * np.finfo(dtype).eps)
 
 
+@pytest.mark.contract("A2", "A3")
 @pytest.mark.parametrize("name", NAMES)
 def test_derivatives(name, dtype, isa, rng):
     x = (2 * rng.normal(size=(13, 11))).astype(dtype)
@@ -36,6 +39,8 @@ def test_derivatives(name, dtype, isa, rng):
     np.testing.assert_allclose(got, want, rtol=20 * np.finfo(dtype).eps, atol=8 * np.finfo(dtype).eps)
 
 
+@pytest.mark.contract("A2", "A3")
+@pytest.mark.defect("L6", "L7")
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_against_finite_differences(name, isa, rng):
     """d/dh sum(c f(x + h v)) at h = 0 is sum(c f'(x) v)."""
@@ -140,7 +145,13 @@ def test_what_users_have_becomes_float64():
     assert ops.activate("relu", np.ones(3, np.float32)).dtype == np.float32
 
 
+@pytest.mark.contract("A1", "A2")
 def test_worked_by_hand():
+    assert ops.activate("leakyrelu", [-2.0, 3]).tolist() == [-0.02, 3]
+    assert ops.derivative("relu", 0.0) == 0
+    np.testing.assert_allclose(ops.activate("elu", -np.log(2)), -0.5)
+    np.testing.assert_allclose(ops.activate("selu", [1.0, -np.log(2)]), [1.0507, -0.5 * 1.0507 * 1.6733], rtol=1e-4)
+    np.testing.assert_allclose(ops.activate("sigmoid", np.log(3)), 0.75)
     assert ops.derivative("tanh", 0.0) == 1
     assert ops.derivative("sigmoid", 0.0) == 0.25
     np.testing.assert_allclose(ops.activate("softmax", np.log([1, 1, 2])), [0.25, 0.25, 0.5])
@@ -152,6 +163,7 @@ def test_worked_by_hand():
     np.testing.assert_allclose(ops.derivative("swish", 0.0), 1 / 2)
 
 
+@pytest.mark.defect("L8")
 @pytest.mark.parametrize("name", NAMES)
 def test_no_number_breaks_an_activation(name, dtype, isa):
     largest = np.finfo(dtype).max
@@ -162,6 +174,7 @@ def test_no_number_breaks_an_activation(name, dtype, isa):
     assert np.isnan(ops.activate(name, np.full((2, 3), np.nan, dtype))).all()
 
 
+@pytest.mark.defect("L8")
 @pytest.mark.parametrize("name", ["", "ReLU", "softmin", None, 3, b"relu", ["relu"], np.str_("x")])
 def test_unknown_names_are_refused_with_the_known_ones(name):
     calls = [
@@ -215,3 +228,86 @@ def test_softmax_needs_an_axis():
             call()
     with pytest.raises(ShapeError):
         ops.activation_backward("softmax", np.ones(()), np.ones(()))
+
+
+@pytest.mark.defect("L8")
+def test_softplus_has_no_ceiling():
+    np.testing.assert_array_equal(ops.activate("softplus", [800.0, 1000.0]), [800, 1000])
+    np.testing.assert_array_equal(ops.derivative("softplus", [800.0, -800.0]), [1, 0])
+
+
+@pytest.mark.defect("L7")
+def test_gelu_has_the_slope_of_its_own_tanh_form():
+    """The derivative of the exact form differs from that of the tanh form by up to 8.3e-4."""
+    x, h = np.linspace(-4, 4, 801), 1e-6
+    slope = (ops.activate("gelu", x + h) - ops.activate("gelu", x - h)) / (2 * h)
+    np.testing.assert_allclose(ops.derivative("gelu", x), slope, atol=1e-9)
+
+
+@pytest.mark.defect("L6")
+def test_softmax_has_its_whole_jacobian(rng):
+    x, dy = rng.normal(size=(2, 3, 5))
+    y, saved = ops.activation("softmax", x)
+    expected = [(np.diag(row) - np.outer(row, row)) @ d for row, d in zip(y, dy, strict=True)]
+    np.testing.assert_allclose(ops.activation_backward("softmax", dy, saved), expected, atol=1e-15)
+
+
+#: With parameters of their own: f and f', from the formulas of the module's head.
+OWN = [
+    ("leakyrelu", {"alpha": 0.3}, lambda x: np.where(x > 0, x, 0.3 * x), lambda x: np.where(x > 0, 1, 0.3)),
+    ("leakyrelu", {"alpha": 0}, lambda x: np.maximum(x, 0), lambda x: np.where(x > 0, 1.0, 0)),
+    (
+        "elu",
+        {"alpha": 2.5},
+        lambda x: np.where(x > 0, x, 2.5 * np.expm1(x)),
+        lambda x: np.where(x > 0, 1, 2.5 * np.exp(x)),
+    ),
+    (
+        "swish",
+        {"beta": 1.7},
+        lambda x: x / (1 + np.exp(-1.7 * x)),
+        lambda x: (1 + np.exp(-1.7 * x) * (1 + 1.7 * x)) / (1 + np.exp(-1.7 * x)) ** 2,
+    ),
+]
+
+
+@pytest.mark.parametrize("name, parameters, f, slope", OWN)
+def test_parameters(name, parameters, f, slope, dtype, isa, rng):
+    x, dy = (2 * rng.normal(size=(2, 13, 11))).astype(dtype)
+    wide, tolerance = x.astype(np.float64), {"rtol": 50 * np.finfo(dtype).eps, "atol": 8 * np.finfo(dtype).eps}
+    y, d = ops.activate(name, x, **parameters), ops.derivative(name, x, **parameters)
+    assert y.dtype == d.dtype == dtype
+    np.testing.assert_allclose(y, f(wide), **tolerance)
+    np.testing.assert_allclose(d, slope(wide), **tolerance)
+    function = ops.with_parameters("test", name, parameters)
+    z, g = x.copy(), dy.copy()
+    in_place, saved = ops.activation(function, z, z)
+    assert in_place is z and ops.activation_backward(function, g, saved, g) is g
+    np.testing.assert_array_equal(z, y)
+    np.testing.assert_array_equal(g, dy * d if name != "swish" else ops.activation_backward(function, dy, x))
+    dx, sums = ops.activation_backward_sums(function, dy, saved)
+    np.testing.assert_array_equal(dx, g)
+    np.testing.assert_array_equal(sums, column_sums(g))
+
+
+def test_parameters_of_the_default_are_the_default():
+    assert ops.with_parameters("test", "leakyrelu", {"alpha": 0.01}) == "leakyrelu"
+    assert ops.with_parameters("test", "tanh", {}) == "tanh"
+
+
+@pytest.mark.parametrize(
+    "name, parameters, message",
+    [
+        ("leakyrelu", {"slope": 0.1}, "leakyrelu: expected alpha, got slope"),
+        ("tanh", {"alpha": 0.1}, "tanh: expected no parameters, got alpha"),
+        ("elu", {"alpha": -1}, "alpha.*>= 0"),
+        ("swish", {"beta": 0}, "beta.*> 0"),
+        ("swish", {"beta": np.nan}, "beta"),
+        ("elu", {"alpha": True}, "alpha"),
+        ("elu", [0.1], "dict"),
+        ("elus", {}, "one of relu"),
+    ],
+)
+def test_bad_parameters(name, parameters, message):
+    with pytest.raises(ConfigError, match=message):
+        ops.with_parameters("Dense", name, parameters)

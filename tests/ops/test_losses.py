@@ -8,12 +8,23 @@ from enilnets.ops import losses
 
 NAMES = losses.__all__
 BY_ROW = ("cross_entropy_at_softmax", "softmax_cross_entropy")
+#: a ((1 - o)^2 log o)' = a (-2 (1 - o) log o + (1 - o)^2 / o) with the sign, and the like for the negative.
+FOCAL_SLOPES = [-(2 * 0.5 * np.log(2) + 0.25 / 0.5) / 4, (2 * 0.25 * np.log(4 / 3) + 0.0625 / 0.75) * 3 / 4]
+FOCAL_AT_SIGMOID = [FOCAL_SLOPES[0] / 4, FOCAL_SLOPES[1] * 3 / 16]
 
 
 @pytest.mark.parametrize(
     "name, o, t, total, gradient",
     [
         ("mse", [1, 3], [0, 5], 1 + 4, [2, -4]),
+        ("mae", [1, 3], [0, 5], 1 + 2, [1, -1]),
+        ("huber", [0.5, 3], [0, 5], 0.125 + 1.5, [0.5, -1]),
+        ("smooth_l1", [0.5, 3], [0, 5], 0.125 + 1.5, [0.5, -1]),
+        ("hinge", [0.25, 3], [-1, 1], 1.25 + 0, [1, 0]),
+        ("wasserstein", [2, 3], [-1, 1], 2 - 3, [1, -1]),
+        # (1 - pt)^2 = 1/4: -1/4 1/4 log 1/2, and 1/16: -3/4 1/16 log 3/4
+        ("focal", [0.5, 0.25], [1, 0], np.log(2) / 16 + np.log(4 / 3) * 3 / 64, FOCAL_SLOPES),
+        ("focal_at_sigmoid", [0.5, 0.25], [1, 0], np.log(2) / 16 + np.log(4 / 3) * 3 / 64, FOCAL_AT_SIGMOID),
         ("binary_cross_entropy", [0.5, 0.25], [1, 0], np.log(2) + np.log(4 / 3), [-2, 4 / 3]),
         ("binary_cross_entropy_at_sigmoid", [0.5, 0.25], [1, 0], np.log(2) + np.log(4 / 3), [-0.5, 0.25]),
         ("bce_logits", [0, 0], [1, 0], 2 * np.log(2), [-0.5, 0.5]),
@@ -70,6 +81,17 @@ def test_what_does_not_fit_is_refused(name):
             function(x, x.copy(), each=bad)
     with pytest.raises(ValueError, match="overlaps"):
         function(x, x.copy(), grad=x)
+
+
+def test_options_bend_and_focus(dtype):
+    o, t, grad, each = np.array([0.5, 3], dtype), np.zeros(2, dtype), np.empty(2, dtype), np.empty(2, dtype)
+    assert losses.huber(o, t, each, grad, delta=2.0) == 0.125 + 2 * (3 - 1)
+    assert grad.tolist() == [0.5, 2] and each.tolist() == [0.125, 4]
+    assert losses.smooth_l1(o, t, each, grad, beta=2.0) == 0.0625 + 2
+    assert grad.tolist() == [0.25, 1] and each.tolist() == [0.0625, 2]
+    p, y = np.array([0.3, 0.8], dtype), np.array([1, 0], dtype)
+    plain = losses.binary_cross_entropy(p, y)
+    assert losses.focal(p, y, alpha=0.5, gamma=0.0) == pytest.approx(plain / 2, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", BY_ROW)

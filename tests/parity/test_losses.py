@@ -17,6 +17,11 @@ def each_softmax_cross_entropy(o, t):
     return F.cross_entropy(o.movedim(-1, 1), t.movedim(-1, 1), reduction="none")
 
 
+def each_focal(o, t, alpha=0.25, gamma=2.0):
+    pt = o * t + (1 - o) * (1 - t)
+    return -((1 - pt) ** gamma) * (alpha * t * torch.log(o) + (1 - alpha) * (1 - t) * torch.log(1 - o))
+
+
 #: Our loss -> the losses of the elements (for softmax_cross_entropy: of the rows).
 EACH = {
     "mse": lambda o, t: F.mse_loss(o, t, reduction="none"),
@@ -25,10 +30,22 @@ EACH = {
     "categorical_cross_entropy": lambda o, t: -t * torch.log(o),
     "bce_logits": lambda o, t: F.binary_cross_entropy_with_logits(o, t, reduction="none"),
     "softmax_cross_entropy": each_softmax_cross_entropy,
+    "sparse_cross_entropy": lambda o, t: -t * torch.log(o),
+    "mae": lambda o, t: F.l1_loss(o, t, reduction="none"),
+    "huber": lambda o, t: F.huber_loss(o, t, reduction="none"),
+    "smooth_l1": lambda o, t: F.smooth_l1_loss(o, t, reduction="none"),
+    "hinge": lambda o, t: torch.relu(1 - t * o),
+    "wasserstein": lambda o, t: -o * t,
+    "focal": each_focal,
+    "cosine_similarity": lambda o, t: 1 - F.cosine_similarity(o, t, dim=-1),
+    "kl_divergence": lambda o, t: -0.5 * (1 + t - o**2 - torch.exp(t)).sum(-1),
 }
 
-#: Losses over classes, whose mean is the sum over the batch, axis 0.
-OVER_CLASSES = {"cross_entropy", "categorical_cross_entropy", "softmax_cross_entropy"}
+#: Losses with one number per row, whose mean is taken over the rows.
+OVER_ROWS = {"cosine_similarity", "kl_divergence"}
+
+#: Losses over classes, whose mean is the sum over the number of rows.
+OVER_CLASSES = {"cross_entropy", "categorical_cross_entropy", "sparse_cross_entropy", "softmax_cross_entropy"}
 
 SHAPES = [(1, 1), (5, 3), (7, 1), (2, 33), (3, 5, 7), (64, 10)]
 
@@ -39,8 +56,8 @@ def roughly(theirs, dtype):
     return pytest.approx(float(theirs.detach()), rel=eps, abs=eps)
 
 
-def mean(name, each, batch):
-    return each.sum() / batch if name in OVER_CLASSES else each.mean()
+def mean(name, each, rows):
+    return each.sum() / rows if name in OVER_CLASSES else each.mean()
 
 
 def sample(name, shape, dtype, rng):
@@ -48,15 +65,15 @@ def sample(name, shape, dtype, rng):
     o, t = 3 * rng.normal(size=shape), rng.uniform(size=shape)
     if name in OVER_CLASSES:
         t /= t.sum(-1, keepdims=True)
-    if name in ("cross_entropy", "categorical_cross_entropy"):
+    if name in OVER_CLASSES and name != "softmax_cross_entropy":
         o = np.exp(o) / np.exp(o).sum(-1, keepdims=True)
-    elif name == "binary_cross_entropy":
+    elif name in ("binary_cross_entropy", "focal"):
         o = 1 / (1 + np.exp(-o))
     return o.astype(dtype), t.astype(dtype)
 
 
 def test_every_loss_has_a_counterpart():
-    assert set(EACH) == set(LOSSES)
+    assert {*EACH, "triplet", "ntxent"} == set(LOSSES)  # these two have tests of their own
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -65,7 +82,7 @@ def test_values_and_gradient(name, shape, dtype, isa, rng):
     o, t = sample(name, shape, dtype, rng)
     z = tensor(o)
     each = EACH[name](z, tensor(t, learn=False))
-    theirs = mean(name, each, shape[0])
+    theirs = mean(name, each, np.prod(shape[:-1]))
     theirs.backward()
     value, gradient, at_pre_activation = value_and_gradient(name, o, t)
     assert_close(evaluate(name, o, t, "none"), each, ULPS)
@@ -114,7 +131,7 @@ def test_fused_heads_are_the_losses_on_logits(head, loss, on_logits, shape, size
     logits = (size * rng.normal(size=shape)).astype(dtype)
     _, t = sample(loss, shape, dtype, rng)
     z = tensor(logits)
-    theirs = mean(loss, EACH[on_logits](z, tensor(t, learn=False)), shape[0])
+    theirs = mean(loss, EACH[on_logits](z, tensor(t, learn=False)), np.prod(shape[:-1]))
     theirs.backward()
     output, _ = activation(head, logits)
     value, gradient, at_pre_activation = value_and_gradient(loss, output, t, head=head)
@@ -125,7 +142,7 @@ def test_fused_heads_are_the_losses_on_logits(head, loss, on_logits, shape, size
 
 
 #: These take probabilities, so only a head that makes them can stand before.
-OF_PROBABILITIES = {"binary_cross_entropy", "cross_entropy", "categorical_cross_entropy"}
+OF_PROBABILITIES = {"binary_cross_entropy", "focal", *OVER_CLASSES} - {"softmax_cross_entropy"}
 PAIRS = [
     (head, loss)
     for head in counterparts.ACTIVATIONS
@@ -146,3 +163,60 @@ def test_any_head_before_any_loss(head, loss, rng):
     delta = gradient if at_pre_activation else activation_backward(head, gradient, saved)
     assert value == roughly(theirs, np.float64)
     assert_close(delta, z.grad, ULPS)
+
+
+def beside(name, o, t, theirs, z, ulps=ULPS, **options):
+    """Value and gradient of ``name`` beside those of ``theirs``, a mean of PyTorch's made from ``z``."""
+    theirs.backward()
+    value, gradient, _ = value_and_gradient(name, o, t, **options)
+    assert value == roughly(theirs, o.dtype)
+    assert_close(gradient, z.grad, ulps)
+
+
+@pytest.mark.parametrize(
+    "name, option, theirs", [("huber", "delta", F.huber_loss), ("smooth_l1", "beta", F.smooth_l1_loss)]
+)
+@pytest.mark.parametrize("size", [0.1, 0.7, 3.0])
+def test_where_the_square_ends(name, option, theirs, size, dtype, rng):
+    o, t = rng.normal(size=(2, 7, 5)).astype(dtype)
+    z = tensor(o)
+    beside(name, o, t, theirs(z, tensor(t, learn=False), **{option: size}), z, **{option: size})
+
+
+@pytest.mark.parametrize("margin", [0.1, 1.0, 10.0])
+def test_triplet(margin, rng):
+    o, t, n = rng.normal(size=(3, 8, 4))
+    z = tensor(o)
+
+    def squared(a, b):
+        return ((a - b) ** 2).sum(-1)
+
+    apart = {"distance_function": squared, "margin": margin}
+    theirs = F.triplet_margin_with_distance_loss(z, tensor(t, learn=False), tensor(n, learn=False), **apart)
+    beside("triplet", o, t, theirs, z, margin=margin, negative=n)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("temperature", [0.05, 0.5, 2.0])
+def test_ntxent(temperature, symmetric, rng):
+    o, t = rng.normal(size=(2, 6, 4))
+    z = tensor(o)
+    u, v = F.normalize(z, dim=1), F.normalize(tensor(t, learn=False), dim=1)
+    if symmetric:
+        rows = torch.cat([u, v])
+        logits = (rows @ rows.T / temperature).masked_fill(torch.eye(12, dtype=torch.bool), float("-inf"))
+        theirs = F.cross_entropy(logits, torch.arange(12).roll(6))
+    else:
+        theirs = F.cross_entropy(u @ v.T / temperature, torch.arange(6))
+    beside("ntxent", o, t, theirs, z, 256, temperature=temperature, symmetric=symmetric)
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.5, 1.0])
+def test_label_smoothing_and_class_weights(smoothing, rng):
+    o, labels, w = rng.normal(size=(9, 4)), rng.integers(0, 4, 9), rng.uniform(0.1, 3, size=4)
+    z = tensor(o)
+    theirs = F.cross_entropy(z, torch.tensor(labels), label_smoothing=smoothing)
+    beside("softmax_cross_entropy", o, labels, theirs, z, label_smoothing=smoothing)
+    z = tensor(o)
+    theirs = F.cross_entropy(z, torch.tensor(labels), weight=torch.tensor(w))
+    beside("softmax_cross_entropy", o, labels, theirs, z, class_weight=w)

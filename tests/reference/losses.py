@@ -1,10 +1,13 @@
 """NumPy oracles of the kernels in csrc/kernels/losses.c, in float64: losses by element (or row) and their gradients."""
 
+import itertools
+
 import numpy as np
 
 from enilnets._ext import losses
 
 SIZES = (0, 1, 3, 7, 8, 9, 511, 512, 513, 3000)
+FOCUS = [(0.25, 2.0), (0.5, 0.0), (0.9, 0.5), (0.0, 1.0), (1.0, 5.0)]
 ROWS = ((0, 3), (3, 0), (1, 1), (5, 1), (300, 2), (7, 3), (64, 10), (3, 511), (2, 512), (3, 513), (2, 2000))
 
 
@@ -20,6 +23,43 @@ def lowest(dtype):
 
 def mse(o, t, dtype):
     return (o - t) ** 2, 2 * (o - t)
+
+
+def mae(o, t, dtype):
+    return np.abs(o - t), np.sign(o - t)
+
+
+def huber(o, t, dtype, delta=1.0):
+    d = np.abs(o - t)
+    return np.where(d <= delta, d**2 / 2, delta * (d - delta / 2)), np.clip(o - t, -delta, delta)
+
+
+def hinge(o, t, dtype):
+    return np.maximum(0, 1 - t * o), np.where(t * o < 1, -t, 0)
+
+
+def wasserstein(o, t, dtype):
+    return -o * t, -t
+
+
+def focal(o, t, dtype, alpha=0.25, gamma=2.0):
+    """By the rule for products: the weight (1 - pt)^gamma and the weighted entropy, each with its slope."""
+    c = np.clip(o, lowest(dtype), highest(dtype))
+    q = 1 - (c * t + (1 - c) * (1 - t))
+    weight, entropy = q**gamma, -(alpha * t * np.log(c) + (1 - alpha) * (1 - t) * np.log1p(-c))
+    weight_slope = gamma * q ** (gamma - 1) * (1 - 2 * t) if gamma else 0
+    entropy_slope = (1 - alpha) * (1 - t) / (1 - c) - alpha * t / c
+    return weight * entropy, np.where(c == o, weight_slope * entropy + weight * entropy_slope, 0)
+
+
+def focal_at_sigmoid(o, t, dtype, alpha=0.25, gamma=2.0):
+    """The gradient at z: what is inside the clip by the chain rule, what is beyond by its limit."""
+    value, slope = focal(o, t, dtype, alpha, gamma)
+    c = np.clip(o, lowest(dtype), highest(dtype))
+    q = c * (1 - t) + t * (1 - c)
+    entropy = -(alpha * t * np.log(c) + (1 - alpha) * (1 - t) * np.log1p(-c))
+    beyond = (1 - alpha) * (1 - t) * o - alpha * t * (1 - o) + gamma * (1 - 2 * t) * o * (1 - o) * entropy / q
+    return value, np.where(c == o, slope * o * (1 - o), q**gamma * beyond)
 
 
 def binary_cross_entropy(o, t, dtype):
@@ -73,20 +113,21 @@ def probabilities(rng, shape):
     return softmax(10 * rng.normal(size=shape))
 
 
-def check(name, oracle, outputs, shapes):
+def check(name, oracle, outputs, shapes, settings=((),), ulps=20):
     kernel = getattr(losses, name)
 
     def case(rng, dtype):
         eps = np.finfo(dtype).eps
-        for shape in shapes:
+        for shape, options in itertools.product(shapes, settings):
             o, t = outputs(rng, shape).astype(dtype), rng.random(shape).astype(dtype)
-            each, grad = oracle(o.astype(np.float64), t.astype(np.float64), dtype)
+            each, grad = oracle(o.astype(np.float64), t.astype(np.float64), dtype, *options)
             ours_each, ours_grad = np.full(each.shape, 7, dtype), np.full(shape, 7, dtype)
-            total = kernel(o, t, ours_each, ours_grad, 0.3)
-            assert kernel(o, t) == kernel(o, t, None, np.empty_like(o), 2.0) == total
-            np.testing.assert_allclose(ours_each, each, rtol=20 * eps, atol=4 * eps)
-            np.testing.assert_allclose(ours_grad, 0.3 * grad, rtol=20 * eps, atol=4 * eps)
-            np.testing.assert_allclose(total, each.sum(), rtol=20 * eps, atol=eps)
+            total = kernel(o, t, ours_each, ours_grad, 0.3, *options)
+            assert kernel(o, t, None, None, 1.0, *options) == total
+            assert kernel(o, t, None, np.empty_like(o), 2.0, *options) == total
+            np.testing.assert_allclose(ours_each, each, rtol=ulps * eps, atol=4 * eps)
+            np.testing.assert_allclose(ours_grad, 0.3 * grad, rtol=ulps * eps, atol=4 * eps)
+            np.testing.assert_allclose(total, each.sum(), rtol=ulps * eps, atol=eps)
 
     return case
 
@@ -94,6 +135,13 @@ def check(name, oracle, outputs, shapes):
 #: One case per kernel: runs it in the given dtype and compares with the oracle.
 CASES = {
     "mse": check("mse", mse, normal, SIZES),
+    "mae": check("mae", mae, normal, SIZES),
+    "huber": check("huber", huber, normal, SIZES, [(1.0,), (0.25,), (3.5,)]),
+    "hinge": check("hinge", hinge, normal, SIZES),
+    "wasserstein": check("wasserstein", wasserstein, normal, SIZES),
+    # q^gamma is exp(gamma log q), which magnifies the rounding of its exponent by up to gamma 28.
+    "focal": check("focal", focal, probability, SIZES, FOCUS, ulps=200),
+    "focal_at_sigmoid": check("focal_at_sigmoid", focal_at_sigmoid, probability, SIZES, FOCUS, ulps=200),
     "binary_cross_entropy": check("binary_cross_entropy", binary_cross_entropy, probability, SIZES),
     "binary_cross_entropy_at_sigmoid": check(
         "binary_cross_entropy_at_sigmoid", binary_cross_entropy_at_sigmoid, probability, SIZES

@@ -12,7 +12,16 @@ import pytest
 from enilnets import LRScheduler, NeuralNet
 from enilnets.errors import DataError, DTypeError, LabelError, NonFiniteError, ShapeError
 from enilnets.parameters import Arena, Parameter
-from enilnets.training import History, accuracy, confusion_matrix, evaluate, fit, train_step
+from enilnets.training import (
+    History,
+    accuracy,
+    classification_report,
+    confusion_matrix,
+    evaluate,
+    fit,
+    precision_recall_f1,
+    train_step,
+)
 from enilnets.training.metrics import measure_for
 from tests.test_net import mlp
 
@@ -252,6 +261,7 @@ class TestMeasure:
             == 1
         )
 
+    @pytest.mark.defect("O9")
     def test_a_regression_has_no_accuracy(self, capsys):
         x = np.linspace(0, 1, 8)[:, None]
         net = NeuralNet(rng=0).add_dense(1, 1, "linear")
@@ -261,12 +271,17 @@ class TestMeasure:
 
 
 class TestMetrics:
+    @pytest.mark.contract("T7")
+    @pytest.mark.defect("O9")
     def test_accuracy(self):
         scores = [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]]
         assert accuracy(scores, [1, 0, 0, 0]) == 0.75
         assert accuracy(scores, np.eye(2)[[1, 0, 0, 0]]) == 0.75
         assert accuracy([[0.4], [0.6]], [[0], [1]]) == 1.0
         assert accuracy([0.4, 0.6], [1, 1]) == 0.5
+        assert accuracy([[0.4], [0.6]], [1, 1]) == 0.5
+        sequences = np.eye(3)[[[0, 1], [2, 2]]]
+        assert accuracy(sequences, np.eye(3)[[[0, 1], [2, 0]]]) == accuracy(sequences, [[0, 1], [2, 0]]) == 0.75
         assert accuracy(np.zeros((2, 3, 4)), np.zeros((2, 3), int)) == 1.0
         assert type(accuracy(scores, [1, 0, 0, 0])) is float
         assert NeuralNet().compute_accuracy(scores, [1, 0, 0, 0]) == 0.75
@@ -275,7 +290,9 @@ class TestMetrics:
         for error, call in (
             (DataError, ([], [])),
             (ShapeError, ([[1, 2]], [1, 2])),
-            (ShapeError, ([[1.0]], [1])),
+            (ShapeError, ([[1.0]], [1.0])),
+            (LabelError, ([[1.0]], [2])),
+            (DataError, ([[1.0]], [[np.nan]])),
             (ShapeError, ([[1.0], [1.0, 2.0]], [1])),
             (LabelError, ([[0.1, 0.9]], [2])),
             (LabelError, ([[0.1, 0.9]], [-1])),
@@ -284,6 +301,41 @@ class TestMetrics:
         ):
             with pytest.raises(error):
                 accuracy(*call)
+
+    @pytest.mark.contract("T8")
+    @pytest.mark.defect("O8")
+    def test_precision_recall_and_f1(self):
+        """Two of three predicted positives are right; of four positives two are found: 2/3, 1/2 and 4/7."""
+        net = NeuralNet()
+        yes, wanted = np.array([1, 1, 1, 0, 0, 0]), np.array([1, 1, 0, 1, 1, 0])
+        for predictions, targets in (
+            (yes[:, None] * 0.8 + 0.1, wanted[:, None]),
+            (yes[:, None] * 0.8 + 0.1, wanted),
+            (np.eye(2)[yes], np.eye(2)[wanted]),
+            (np.eye(2)[yes].tolist(), wanted.tolist()),
+            (np.eye(3)[yes * 1 + (yes == 0) * 2], np.eye(3)[np.where(wanted == 1, 1, 0)]),
+        ):
+            scores = net.compute_precision_recall_f1(predictions, targets)
+            assert scores == pytest.approx({"precision": 2 / 3, "recall": 1 / 2, "f1": 4 / 7}, rel=1e-9)
+            assert all(type(value) is float for value in scores.values())
+        nothing = net.compute_precision_recall_f1([[0.1], [0.2]], [[0], [0]])
+        assert nothing == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+        with pytest.raises(ShapeError):
+            net.compute_precision_recall_f1([[0.1], [0.2]], [[0, 1]])
+
+    def test_classification_report(self):
+        predicted, wanted = [0, 0, 1, 1, 1, 3], [0, 1, 1, 1, 2, 3]
+        report = classification_report(np.eye(4)[predicted], wanted)
+        near = {"rel": 1e-9}
+        assert report[0] == pytest.approx({"precision": 1 / 2, "recall": 1, "f1": 2 / 3, "support": 1}, **near)
+        assert report[1] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "support": 3}, **near)
+        assert report[2] == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
+        macro = {"precision": (1 / 2 + 2 / 3 + 1) / 4, "recall": (1 + 2 / 3 + 1) / 4, "f1": (2 / 3 + 2 / 3 + 1) / 4}
+        assert report["macro"] == pytest.approx({**macro, "support": 6}, **near)
+        weighted = {"precision": (1 / 2 + 2 + 1) / 6, "recall": 4 / 6, "f1": (2 / 3 + 2 + 1) / 6}
+        assert report["weighted"] == pytest.approx({**weighted, "support": 6}, **near)
+        binary = classification_report([[0.9], [0.4]], [1, 1])
+        assert binary[1] == pytest.approx(precision_recall_f1([[0.9], [0.4]], [1, 1]) | {"support": 2})
 
     def test_confusion_matrix(self):
         assert confusion_matrix([0, 1, 2, 2], [0, 1, 1, 2], 3).tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]

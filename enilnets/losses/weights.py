@@ -1,0 +1,128 @@
+"""Sample weights and class weights become one array that enters the losses' means."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..errors import ConfigError, DataError, LabelError, ShapeError
+from ..ops.array import as_data
+from .base import along
+from .table import LOSSES
+
+__all__ = ["as_weights"]
+
+
+def as_weights(
+    where: str, loss: str, target: np.ndarray, sample_weight: Any = None, class_weight: Any = None
+) -> np.ndarray | None:
+    """Turn what a user passes as weights into the ``weights`` of a loss.
+
+    Parameters
+    ----------
+    where : str
+        The public function, for messages.
+    loss : str
+        A key of ``LOSSES``.
+    target : ndarray
+        From ``as_target``, in the shape of the output.
+    sample_weight : array_like (batch,), optional
+        A number >= 0 per sample; or per row, in the shape of the targets without their last axis, where 0 leaves the
+        padding of a sequence out.
+    class_weight : dict, array_like (classes,) or "balanced", optional
+        A number >= 0 per class, for losses of classes or of a single yes/no output; classes that a dict leaves out
+        have weight 1. A row's weight is that of its class, ``Σ_c t_c w_c`` for soft targets. "balanced" is
+        ``rows / (classes * count)`` with the classes and counts of ``target``.
+
+    Returns
+    -------
+    ndarray of the dtype of ``target`` and the shape of its leading axes, or None
+        The product of the two.
+
+    Raises
+    ------
+    ShapeError, DTypeError, DataError, ConfigError, LabelError
+        For weights that do not fit, are negative or all zero, or name no class; for class weights where the loss has
+        no classes.
+    """
+    weights = None
+    if sample_weight is not None:
+        weights = _sample_weights(where, sample_weight, target)
+    if class_weight is not None:
+        of_classes = _class_weights(where, loss, class_weight, target)
+        weights = of_classes if weights is None else of_classes * along(weights, of_classes)
+    if weights is not None and len(weights) and not weights.any():
+        given = "sample_weight" if class_weight is None else "class_weight"
+        raise DataError(f"{where}({given})", "at least one weight above 0", "none")
+    return weights
+
+
+def _rows(target: np.ndarray) -> tuple[int, ...]:
+    return target.shape[:-1] if target.ndim > 1 else target.shape
+
+
+def _sample_weights(where: str, value: Any, target: np.ndarray) -> np.ndarray:
+    weights = as_data(where, "sample_weight", value, target.dtype)
+    if weights.shape not in (target.shape[:1], _rows(target)) or weights.ndim == 0:
+        expected = f"shape {target.shape[:1]}, one weight per sample"
+        raise ShapeError(f"{where}(sample_weight)", expected, f"shape {weights.shape}")
+    _check_signs(where, "sample_weight", weights)
+    return weights
+
+
+def _check_signs(where: str, name: str, weights: np.ndarray) -> None:
+    if weights.size and weights.min() < 0:
+        raise DataError(f"{where}({name})", "numbers >= 0", str(weights.min()))
+
+
+def _class_weights(where: str, loss: str, value: Any, target: np.ndarray) -> np.ndarray:
+    shares = _shares(where, loss, target)
+    classes = shares.shape[-1]
+    if isinstance(value, str):
+        checks.choice(where, "class_weight", value, ["balanced"])
+        counts = shares.reshape(-1, classes).sum(axis=0, dtype=np.float64)
+        present = counts > 0
+        by_class = np.divide(counts.sum(), counts * present.sum(), out=np.zeros(classes), where=present)
+    elif isinstance(value, Mapping):
+        by_class = _by_class(where, value, classes)
+    else:
+        by_class = as_data(where, "class_weight", value, np.dtype(np.float64))
+        if by_class.shape != (classes,):
+            raise ShapeError(f"{where}(class_weight)", f"a weight per class, shape ({classes},)", str(by_class.shape))
+    _check_signs(where, "class_weight", by_class)
+    return (shares * by_class.astype(target.dtype)).sum(axis=-1)
+
+
+def _shares(where: str, loss: str, target: np.ndarray) -> np.ndarray:
+    """How much of each row belongs to each class."""
+    entry = LOSSES[loss]
+    if entry.takes_classes and target.ndim > 1 and target.shape[-1] > 1:
+        return target
+    if entry.no_and_yes is not None and (target.ndim == 1 or target.shape[-1] == 1):
+        no, yes = entry.no_and_yes
+        share = (target.reshape(_rows(target)) - no) / (yes - no)
+        return np.stack([1 - share, share], axis=-1)
+    able = ", ".join(name for name, kind in LOSSES.items() if kind.takes_classes or kind.no_and_yes)
+    raise ConfigError(
+        f"{where}(class_weight)",
+        f"a loss of classes ({able}) with one class per row",
+        f"{loss} of outputs {target.shape}",
+        "use sample_weight",
+    )
+
+
+def _by_class(where: str, value: Mapping[Any, Any], classes: int) -> np.ndarray:
+    by_class = np.ones(classes)
+    for key, weight in value.items():
+        try:
+            label = -1 if isinstance(key, (bool, np.bool_)) else operator.index(key)
+        except TypeError:
+            label = -1
+        if not 0 <= label < classes:
+            raise LabelError(f"{where}(class_weight)", f"class labels in [0, {classes})", repr(key))
+        by_class[label] = checks.number(where, f"class_weight[{label}]", weight, 0.0)
+    return by_class
