@@ -50,4 +50,4 @@ class Adadelta(Optimizer):
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
-        return optim.adadelta(*self.vectors(arena), learning_rate, self.rho, self.epsilon, l2_lambda, scale)
+        return self.run(optim.adadelta, arena, learning_rate, self.rho, self.epsilon, l2_lambda, scale)

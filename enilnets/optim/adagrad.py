@@ -40,4 +40,4 @@ class Adagrad(Optimizer):
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
-        return optim.adagrad(*self.vectors(arena), learning_rate, self.epsilon, l2_lambda, scale)
+        return self.run(optim.adagrad, arena, learning_rate, self.epsilon, l2_lambda, scale)

@@ -58,4 +58,4 @@ class Adam(Optimizer):
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
-        return optim.adam(*self.vectors(arena), learning_rate, *self.corrected(), l2_lambda, scale)
+        return self.run(optim.adam, arena, learning_rate, *self.corrected(), l2_lambda, scale)

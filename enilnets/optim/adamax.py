@@ -38,4 +38,4 @@ class Adamax(Adam):
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
         settings = self.beta1, self.beta2, self.epsilon, 1 - self.beta1**self.t
-        return optim.adamax(*self.vectors(arena), learning_rate, *settings, l2_lambda, scale)
+        return self.run(optim.adamax, arena, learning_rate, *settings, l2_lambda, scale)

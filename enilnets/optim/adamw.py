@@ -54,4 +54,4 @@ class AdamW(Adam):
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
         decay = l2_lambda if self.weight_decay is None else self.weight_decay
-        return optim.adamw(*self.vectors(arena), learning_rate, *self.corrected(), decay, scale)
+        return self.run(optim.adamw, arena, learning_rate, *self.corrected(), decay, scale)

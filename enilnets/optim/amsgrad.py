@@ -34,4 +34,4 @@ class AMSGrad(Adam):
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
-        return optim.amsgrad(*self.vectors(arena), learning_rate, *self.corrected(), l2_lambda, scale)
+        return self.run(optim.amsgrad, arena, learning_rate, *self.corrected(), l2_lambda, scale)

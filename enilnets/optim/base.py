@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -57,9 +58,10 @@ class Optimizer:
         """Run the kernel on the arena's spans; return the index of a bad gradient or -1."""
         raise NotImplementedError(f"{type(self).__name__} must define update()")
 
-    def vectors(self, arena: Arena) -> tuple[np.ndarray, ...]:
-        """What every kernel begins with: values, the state in the order of ``slots``, gradients and spans."""
-        return arena.values, *(self.state[slot] for slot in self.slots), arena.gradients, arena.spans
+    def run(self, kernel: Callable[..., int], arena: Arena, *settings: float) -> int:
+        """Call ``kernel`` with values, state in the order of ``slots``, gradients, spans and ``settings``."""
+        state = [self.state[slot] for slot in self.slots]
+        return kernel(arena.values, *state, arena.gradients, arena.spans, *settings)
 
     def step(self, arena: Arena, learning_rate: float, l2_lambda: float = 0.0) -> None:
         """Change the arena's values by one step along its gradients.

@@ -64,8 +64,10 @@ class LAMB(AdamW):
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
-        *vectors, spans = self.vectors(arena)
-        if self._cut[0] is not spans:
-            self._cut = (spans, *parameter_spans(arena))
+        if self._cut[0] is not arena.spans:
+            self._cut = (arena.spans, *parameter_spans(arena))
+        _, spans, owners = self._cut
+        m, v = self.state["m"], self.state["v"]
         decay = l2_lambda if self.weight_decay is None else self.weight_decay
-        return optim.lamb(*vectors, *self._cut[1:], learning_rate, *self.corrected(), decay, scale)
+        settings = learning_rate, *self.corrected(), decay, scale
+        return optim.lamb(arena.values, m, v, arena.gradients, spans, owners, *settings)

@@ -55,4 +55,4 @@ class Lion(Optimizer):
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
         decay = l2_lambda if self.weight_decay is None else self.weight_decay
-        return optim.lion(*self.vectors(arena), learning_rate, self.beta1, self.beta2, decay, scale)
+        return self.run(optim.lion, arena, learning_rate, self.beta1, self.beta2, decay, scale)

@@ -71,4 +71,4 @@ class NAdam(Adam):
         of_gradient = learning_rate * (1 - now) / (1 - product)
         of_mean = learning_rate * following / (1 - product * following)
         settings = self.beta1, self.beta2, self.epsilon, 1 - self.beta2**self.t
-        return optim.nadam(*self.vectors(arena), of_gradient, of_mean, *settings, l2_lambda, scale)
+        return self.run(optim.nadam, arena, of_gradient, of_mean, *settings, l2_lambda, scale)

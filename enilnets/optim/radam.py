@@ -52,4 +52,4 @@ class RAdam(Adam):
         rate, factor = learning_rate / (1 - self.beta1**self.t), self.rectification()
         plain, adaptive = (0.0, rate * factor * math.sqrt(1 - self.beta2**self.t)) if factor else (rate, 0.0)
         settings = plain, adaptive, self.beta1, self.beta2, self.epsilon
-        return optim.radam(*self.vectors(arena), *settings, l2_lambda, scale)
+        return self.run(optim.radam, arena, *settings, l2_lambda, scale)

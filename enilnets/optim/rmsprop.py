@@ -45,4 +45,4 @@ class RMSprop(Optimizer):
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
-        return optim.rmsprop(*self.vectors(arena), learning_rate, self.rho, self.epsilon, l2_lambda, scale)
+        return self.run(optim.rmsprop, arena, learning_rate, self.rho, self.epsilon, l2_lambda, scale)

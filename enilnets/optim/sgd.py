@@ -51,4 +51,4 @@ class SGD(Optimizer):
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
         kernel = optim.nesterov if self.nesterov else optim.sgd
-        return kernel(*self.vectors(arena), learning_rate, self.momentum, l2_lambda, scale)
+        return self.run(kernel, arena, learning_rate, self.momentum, l2_lambda, scale)

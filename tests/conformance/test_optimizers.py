@@ -38,8 +38,8 @@ SETTINGS = {
     "adadelta": {"rho": 0.8, "epsilon": 1e-5},
     "nadam": {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6, "momentum_decay": 0.01},
     "lion": {"beta1": 0.5, "beta2": 0.6, "weight_decay": 0.2},
-    **dict.fromkeys(("adam", "amsgrad", "adamax", "radam"), {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6}),
-    **dict.fromkeys(("adamw", "lamb"), {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-5, "weight_decay": 0.2}),
+    **{name: {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6} for name in ("adam", "amsgrad", "adamax", "radam")},
+    **{name: {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-5, "weight_decay": 0.2} for name in ("adamw", "lamb")},
 }
 
 
