@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from .. import checks
 from ..ops import optim
 from ..parameters import Arena
@@ -35,7 +37,7 @@ class Adam(Optimizer):
     """
 
     name = "adam"
-    slots = ("m", "v")
+    slots: ClassVar[tuple[str, ...]] = ("m", "v")
     settings = ("beta1", "beta2", "epsilon", *Optimizer.settings)
 
     def __init__(

@@ -89,7 +89,7 @@ class Optimizer:
             scale = self.clip_norm / norm if norm > self.clip_norm else 1.0
         elif self.clip_value is not None:
             arena.gradient_norm()  # refuses what is not finite, which clipping would hide
-            np.clip(gradients, -self.clip_value, self.clip_value, out=gradients)
+            arena.clip_gradients(self.clip_value)
         self.t += 1
         bad = self.update(arena, learning_rate, l2_lambda, scale)
         if bad >= 0:

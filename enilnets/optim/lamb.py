@@ -11,10 +11,9 @@ from .adamw import AdamW
 __all__ = ["LAMB"]
 
 
-def parameter_spans(arena: Arena) -> tuple[np.ndarray, np.ndarray]:
-    """Cut ``arena.spans`` where a parameter begins; return the spans and the number of each one's parameter."""
+def parameter_spans(spans: np.ndarray, arena: Arena) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the ``spans`` of an arena where a parameter begins; return them and the number of each one's parameter."""
     starts = np.array([p.start for p in arena.parameters if p.size], np.int64)
-    spans = arena.spans
     if len(spans):
         first, stop, penalised = spans.T
         row = np.searchsorted(first, starts, side="right") - 1
@@ -64,8 +63,9 @@ class LAMB(AdamW):
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
-        if self._cut[0] is not arena.spans:
-            self._cut = (arena.spans, *parameter_spans(arena))
+        spans = arena.spans
+        if self._cut[0] is not spans:
+            self._cut = (spans, *parameter_spans(spans, arena))
         _, spans, owners = self._cut
         m, v = self.state["m"], self.state["v"]
         decay = l2_lambda if self.weight_decay is None else self.weight_decay
