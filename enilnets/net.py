@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from .errors import ConfigError, DataError, ShapeError, StateError
 from .layers import Mode
 from .layers.sequential import Passed
 from .ops.array import as_data, check_finite
+from .training.callbacks import Callback
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History
 from .training.metrics import accuracy
@@ -416,6 +417,9 @@ class NeuralNet(Builder):
         scheduler: Scheduler | None = None,
         *,
         initial_epoch: int = 0,
+        callbacks: Iterable[Callback] = (),
+        accumulation_steps: int = 1,
+        resume: bool = False,
         **loss_kwargs: Any,
     ) -> History:
         """Train for ``epochs`` passes over the data, shuffled each time from the network's ``rng``.
@@ -434,9 +438,16 @@ class NeuralNet(Builder):
         verbose : bool or int, default True
             A bar per epoch in terminals that have tqdm, otherwise a line per epoch; silent at 0.
         scheduler : LRScheduler, optional
-            Its ``step(epoch)`` gives the learning rate of each epoch.
+            Its ``step(epoch)`` gives the learning rate of each epoch, or of each step.
         initial_epoch : int >= 0, default 0
             Number of the first epoch when a run is continued, so that schedules go on where they stopped.
+        callbacks : list of training.Callback, optional
+            Early stopping, checkpoints, logs, averages of the weights, or your own.
+        accumulation_steps : int >= 1, default 1
+            Batches whose gradients make one step: that of one batch with all their samples.
+        resume : bool, default False
+            Go on where the run ended that the network (or the file it was loaded from) comes from, bit for bit:
+            ``epochs`` more, with a scheduler and callbacks made as they were for that run.
         **loss_kwargs
             Further arguments of the loss.
 
@@ -449,6 +460,9 @@ class NeuralNet(Builder):
         epochs = checks.integer("Train", "epochs", epochs, 1)
         batch_size = checks.integer("Train", "batch_size", batch_size, 1)
         initial_epoch = checks.integer("Train", "initial_epoch", initial_epoch, 0)
+        accumulation_steps = checks.integer("Train", "accumulation_steps", accumulation_steps, 1)
+        if checks.flag("Train", "resume", resume) and initial_epoch:
+            raise ConfigError("Train(initial_epoch)", "none with resume=True, which knows it", str(initial_epoch))
         loss = self._loss_name("Train", loss_function, loss_kwargs)
         x, y = self._pairs("Train", X_train, Y_train, loss, ("X_train", "Y_train"))
         if (X_val is None) != (Y_val is None):
@@ -471,6 +485,9 @@ class NeuralNet(Builder):
             scheduler=scheduler,
             verbose=verbose,
             initial_epoch=initial_epoch,
+            callbacks=callbacks,
+            accumulation_steps=accumulation_steps,
+            resume=resume,
         )
 
     def compute_accuracy(self, predictions: Any, targets: Any) -> float:

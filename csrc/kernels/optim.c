@@ -192,8 +192,8 @@ static ptrdiff_t EN_NAME(amsgrad_step)(REAL *restrict w, REAL *restrict m, REAL 
     })
 }
 
-/* adamax_step.  m <- beta1 m + (1 - beta1) g';   u <- max(beta2 u, |g'| + eps);   w <- w - lr (m / correction1) / u
- *                                  Kingma & Ba 2015, algorithm 2; eps keeps u from 0 where there is no gradient */
+/* adamax_step.  m <- beta1 m + (1 - beta1) g';   u <- max(beta2 u, |g'|);   w <- w - lr (m / correction1) / (u + eps)
+ *                                  Kingma & Ba 2015, algorithm 2; eps keeps 0 / 0 away where there is no gradient */
 static ptrdiff_t EN_NAME(adamax_step)(REAL *restrict w, REAL *restrict m, REAL *restrict u, const REAL *restrict g,
                                       REAL lr, double beta1, REAL beta2, REAL eps, REAL correction1,
                                       REAL l2, REAL scale, ptrdiff_t n)
@@ -201,10 +201,10 @@ static ptrdiff_t EN_NAME(adamax_step)(REAL *restrict w, REAL *restrict m, REAL *
     const REAL keep1 = (REAL)beta1, share1 = (REAL)(1 - beta1), rate = lr / correction1;
     FOR_PENALISED({
         const REAL old = beta2 * u[i];
-        const REAL size = FABS(gi) + eps;
+        const REAL size = FABS(gi);
         m[i] = keep1 * m[i] + share1 * gi;
         u[i] = size > old ? size : old;
-        w[i] -= rate * m[i] / u[i];
+        w[i] -= rate * m[i] / (u[i] + eps);
     })
 }
 

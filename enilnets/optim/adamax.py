@@ -17,13 +17,13 @@ class Adamax(Adam):
     beta1, beta2 : float in [0, 1), default 0.9 and 0.999
         Decay of the running mean of the gradient, and of its largest size.
     epsilon : float >= 1e-30, default 1e-8
-        Added to the size of the gradient, so that nothing is divided by 0.
+        Added to the largest gradient, so that nothing is divided by 0.
     clip_norm, clip_value : float > 0, optional
         See Optimizer.
 
     Notes
     -----
-    ``m = beta1 m + (1 - beta1) g``; ``u = max(beta2 u, |g| + epsilon)``; ``w = w - lr / (1 - beta1^t) m / u``
+    ``m = beta1 m + (1 - beta1) g``; ``u = max(beta2 u, |g|)``; ``w = w - lr / (1 - beta1^t) m / (u + epsilon)``
     (Kingma & Ba 2015, algorithm 2, which has no epsilon).
 
     Examples

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from .batchnorm import reestimate_batchnorm
+from .callbacks import EMA, SWA, Callback, Checkpoint, CSVLogger, EarlyStopping, JSONLLogger, TensorBoard
 from .fit import evaluate, fit, train_step
 from .history import History
 from .metrics import accuracy, confusion_matrix
 from .protocol import Model
+from .run import Run
 
-__all__ = ["History", "Model", "accuracy", "confusion_matrix", "evaluate", "fit", "train_step"]
+__all__ = [
+    "EMA",
+    "SWA",
+    "CSVLogger",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "History",
+    "JSONLLogger",
+    "Model",
+    "Run",
+    "TensorBoard",
+    "accuracy",
+    "confusion_matrix",
+    "evaluate",
+    "fit",
+    "reestimate_batchnorm",
+    "train_step",
+]

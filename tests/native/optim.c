@@ -130,8 +130,8 @@ TEST(adamax_step)
 {
     CHECK_STEP(CALL(adamax_step)(w, m, u, g, lr, rho1, beta2, eps, correction1, l2, scale, n), {
         m_ = beta1 * m_ + (1 - (wide)rho1) * g_;
-        u_ = beta2 * u_ > magnitude(g_) + eps ? beta2 * u_ : magnitude(g_) + eps;
-        w_ -= lr * (m_ / correction1) / u_;
+        u_ = beta2 * u_ > magnitude(g_) ? beta2 * u_ : magnitude(g_);
+        w_ -= lr * (m_ / correction1) / (u_ + eps);
     })
 }
 

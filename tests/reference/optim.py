@@ -67,8 +67,8 @@ def amsgrad_step(w, m, v, u, g, lr, beta1, beta2, eps, t):
 
 def adamax_step(w, m, u, g, lr, beta1, beta2, eps, t):
     m = beta1 * m + (1 - beta1) * g
-    u = np.maximum(beta2 * u, np.abs(g) + eps)
-    return w - lr / (1 - beta1**t) * m / u, m, u
+    u = np.maximum(beta2 * u, np.abs(g))
+    return w - lr / (1 - beta1**t) * m / (u + eps), m, u
 
 
 def nadam_step(w, m, v, g, lr, beta1, beta2, eps, decay, t):
