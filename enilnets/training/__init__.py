@@ -6,6 +6,7 @@ from .batchnorm import reestimate_batchnorm
 from .callbacks import EMA, SWA, Callback, Checkpoint, CSVLogger, EarlyStopping, JSONLLogger, TensorBoard
 from .fit import evaluate, fit, train_step
 from .history import History
+from .lr_finder import LearningRateRange, find_learning_rate
 from .metrics import accuracy, confusion_matrix
 from .protocol import Model
 from .run import Run
@@ -19,12 +20,14 @@ __all__ = [
     "EarlyStopping",
     "History",
     "JSONLLogger",
+    "LearningRateRange",
     "Model",
     "Run",
     "TensorBoard",
     "accuracy",
     "confusion_matrix",
     "evaluate",
+    "find_learning_rate",
     "fit",
     "reestimate_batchnorm",
     "train_step",

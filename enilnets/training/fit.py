@@ -152,7 +152,8 @@ def fit(
     -------
     History
     """
-    row = CallbackRow("Train", [*callbacks, progress_for(verbose)])
+    row = CallbackRow("Train", callbacks)
+    row.callbacks.append(progress_for(verbose))
     run = Run(
         model,
         row,
