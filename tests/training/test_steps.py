@@ -1,5 +1,6 @@
 """Accumulated gradients, rates and momenta per step, the learning-rate finder, and what Train takes."""
 
+import math
 import subprocess
 import sys
 
@@ -82,6 +83,50 @@ def test_lists_are_taken_and_the_history_holds_plain_floats():
     assert all(len(values) == 2 for values in history.values())
     history = net().Train(X, Y, epochs=1, verbose=0)
     assert history["val_loss"] == history["val_accuracy"] == []
+
+
+@pytest.mark.contract("T2", "T5")
+@pytest.mark.parametrize(
+    "settings, target, loss, gradient",
+    [
+        ({}, 4.0, 9.0, -12.0),  # w x = 1; (1 - 4)^2; 2 (1 - 4) x
+        ({"loss_function": "bce_logits"}, 1.0, math.log(1 + math.exp(-1)), -2 / (1 + math.e)),  # (sigmoid(1) - 1) x
+    ],
+)
+def test_a_batch_by_hand(settings, target, loss, gradient):
+    def made():
+        model = NeuralNet(0.1, "sgd", l2_lambda=0.0, momentum=0.0).add_dense(1, 1, "linear")
+        model.layers[0]["weights"] = [[0.5]]
+        return model
+
+    model = made()
+    value, output = model.TrainBatch([[2.0]], [[target]], **settings)
+    assert type(value) is float and value == pytest.approx(loss) and output == pytest.approx(1.0)
+    assert model.layers[0]["weights"][0, 0] == pytest.approx(0.5 - 0.1 * gradient)
+    trained = made()
+    history = trained.Train([[2.0]], [[target]], epochs=1, verbose=False, **settings)
+    assert history["loss"] == [pytest.approx(loss)]
+    assert trained.layers[0]["weights"] == pytest.approx(model.layers[0]["weights"])
+
+
+@pytest.mark.contract("T2")
+def test_the_default_loss_follows_the_head():
+    model = net()
+    assert model.TrainBatch(X, Y)[0] == pytest.approx(net().ComputeLoss(net().predict(X), Y, "cross_entropy"))
+
+
+@pytest.mark.contract("T3")
+def test_epoch_means_weigh_batches_by_their_size():
+    class Losses(Callback):
+        def __init__(self):
+            self.losses = []
+
+        def on_batch_end(self, run):
+            self.losses.append(run.loss)
+
+    losses = Losses()
+    history = net().Train(X, Y, epochs=1, batch_size=32, verbose=0, callbacks=[losses])
+    assert history["loss"] == [pytest.approx((32 * losses.losses[0] + 8 * losses.losses[1]) / 40)]
 
 
 @pytest.mark.defect("O11")

@@ -80,7 +80,7 @@ class LRScheduler:
     ...     schedules=[warmup, LRScheduler(0.01, mode="exponential", decay=0.5)],
     ...     milestones=[2],
     ... )
-    >>> [scheduler.step(epoch) for epoch in range(4)]
+    >>> [round(scheduler.step(epoch), 6) for epoch in range(4)]
     [0.001, 0.0055, 0.01, 0.005]
     """
 

@@ -36,15 +36,17 @@ class Checkpoint(Callback):
 
     Examples
     --------
+    >>> import tempfile
     >>> import numpy as np
     >>> from enilnets import NeuralNet, training
+    >>> path = tempfile.mkdtemp() + "/run.safetensors"
     >>> x = np.linspace(-1, 1, 64)[:, None]
     >>> net = NeuralNet(rng=0).add_dense(1, 8, "tanh").add_dense(8, 1, "linear")
-    >>> history = net.Train(x, x**2, epochs=2, verbose=0, callbacks=[training.Checkpoint("run.safetensors")])
-    >>> net = NeuralNet().Load("run.safetensors")
-    >>> history = net.Train(x, x**2, epochs=2, resume=True, callbacks=[training.Checkpoint("run.safetensors")])
-    Epoch 3/4 - loss: 0.1283 - lr: 0.001000
-    Epoch 4/4 - loss: 0.1239 - lr: 0.001000
+    >>> history = net.Train(x, x**2, epochs=2, verbose=0, callbacks=[training.Checkpoint(path)])
+    >>> net = NeuralNet().Load(path)
+    >>> history = net.Train(x, x**2, epochs=2, resume=True, callbacks=[training.Checkpoint(path)])
+    Epoch 3/4 - loss: ... - lr: 0.001000
+    Epoch 4/4 - loss: ... - lr: 0.001000
     """
 
     last = True

@@ -58,12 +58,13 @@ class CSVLogger(EpochLog):
 
     Examples
     --------
+    >>> import pathlib, tempfile
     >>> import numpy as np
     >>> from enilnets import NeuralNet, training
     >>> net = NeuralNet(rng=0).add_dense(1, 1, "linear")
-    >>> log = training.CSVLogger("log.csv")
+    >>> log = training.CSVLogger(tempfile.mkdtemp() + "/log.csv")
     >>> history = net.Train(np.ones((4, 1)), np.zeros((4, 1)), epochs=2, verbose=0, callbacks=[log])
-    >>> len(open("log.csv").readlines())
+    >>> len(pathlib.Path(log.path).read_text().splitlines())
     3
     """
 
@@ -86,12 +87,13 @@ class JSONLLogger(EpochLog):
 
     Examples
     --------
+    >>> import pathlib, tempfile
     >>> import numpy as np
     >>> from enilnets import NeuralNet, training
     >>> net = NeuralNet(rng=0).add_dense(1, 1, "linear")
-    >>> log = training.JSONLLogger("log.jsonl")
+    >>> log = training.JSONLLogger(tempfile.mkdtemp() + "/log.jsonl")
     >>> history = net.Train(np.ones((4, 1)), np.zeros((4, 1)), epochs=2, verbose=0, callbacks=[log])
-    >>> len(open("log.jsonl").readlines())
+    >>> len(pathlib.Path(log.path).read_text().splitlines())
     2
     """
 
