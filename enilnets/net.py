@@ -229,6 +229,7 @@ class NeuralNet(Builder):
         output_delta: Any = None,
         *,
         output_gradient: Any = None,
+        accumulate: bool = False,
         loss_function: str | None = None,
         **loss_kwargs: Any,
     ) -> None:
@@ -245,6 +246,8 @@ class NeuralNet(Builder):
             Gradient at the pre-activation of the last layer.
         output_gradient : array_like
             Gradient at the output.
+        accumulate : bool, default False
+            Add to the parameter gradients of the ``Backward`` before instead of replacing them.
         loss_function : str, optional
             A key of ``losses.LOSSES``; further arguments of the loss follow by name.
 
@@ -256,6 +259,7 @@ class NeuralNet(Builder):
             For ``loss_function`` or its arguments where they would say nothing.
         """
         passed = self._last_pass()
+        accumulate = checks.flag("Backward", "accumulate", accumulate)
         given = [
             name
             for name, value in (
@@ -283,7 +287,7 @@ class NeuralNet(Builder):
             if gradient.shape != output.shape:
                 raise ShapeError(f"Backward({name})", f"shape {output.shape}", f"shape {gradient.shape}")
             at_pre_activation = output_delta is not None
-        self._propagate(gradient, at_pre_activation)
+        self._propagate(gradient, at_pre_activation, accumulate)
 
     def _target_gradient(
         self, output: np.ndarray, targets: Any, loss_function: str | None, loss_kwargs: dict[str, Any]
@@ -308,9 +312,10 @@ class NeuralNet(Builder):
             )
         return self._passed
 
-    def _propagate(self, gradient: np.ndarray, at_pre_activation: bool) -> None:
+    def _propagate(self, gradient: np.ndarray, at_pre_activation: bool, accumulate: bool = False) -> None:
         passed = self._last_pass()
-        self.arena.zero_grad()
+        if not accumulate:
+            self.arena.zero_grad()
         self.chain.propagate(gradient, passed, at_pre_activation=at_pre_activation, all_deltas=True)
         self._went_back = True
 

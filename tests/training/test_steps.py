@@ -30,6 +30,20 @@ def test_accumulated_gradients_make_the_step_of_the_large_batch(samples):
     np.testing.assert_allclose(small.arena.values, large.arena.values, rtol=1e-9, atol=1e-12)
 
 
+def test_backward_may_add_to_the_gradients_before(dtype):
+    whole, parts = net(dtype=dtype), net(dtype=dtype)
+    whole.Forward(X, training=True)
+    whole.Backward(Y)
+    for i, part in enumerate((slice(0, 20), slice(20, 40))):
+        parts.Forward(X[part], training=True)
+        parts.Backward(Y[part], accumulate=i > 0)
+    np.testing.assert_allclose(parts.arena.gradients / 2, whole.arena.gradients, atol=1e-6 if dtype == "f4" else 1e-15)
+    parts.Backward(Y[20:])
+    assert np.abs(parts.arena.gradients / 2 - whole.arena.gradients).max() > 1e-3
+    with pytest.raises(ConfigError, match="accumulate"):
+        parts.Backward(Y[20:], accumulate=1)
+
+
 def test_gradients_from_before_training_are_forgotten():
     left, plain = net(), net()
     left.Forward(X, training=True)
