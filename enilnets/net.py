@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from .layers.sequential import Passed
 from .ops.array import as_data, check_finite
 from .ops.gather import as_ids
 from .policy_search import PolicySearch
+from .training.callbacks import Callback
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History
 from .training.metrics import accuracy, precision_recall_f1
@@ -250,6 +251,7 @@ class NeuralNet(PolicySearch, Builder):
         output_delta: Any = None,
         *,
         output_gradient: Any = None,
+        accumulate: bool = False,
         loss_function: str | None = None,
         sample_weight: Any = None,
         class_weight: Any = None,
@@ -268,6 +270,8 @@ class NeuralNet(PolicySearch, Builder):
             Gradient at the pre-activation of the last layer.
         output_gradient : array_like
             Gradient at the output.
+        accumulate : bool, default False
+            Add to the parameter gradients of the ``Backward`` before instead of replacing them.
         loss_function : str, optional
             A key of ``losses.LOSSES``; further arguments of the loss follow by name.
         sample_weight, class_weight : optional
@@ -281,6 +285,7 @@ class NeuralNet(PolicySearch, Builder):
             For ``loss_function`` or its arguments where they would say nothing.
         """
         passed = self._last_pass()
+        accumulate = checks.flag("Backward", "accumulate", accumulate)
         given = [
             name
             for name, value in (
@@ -310,7 +315,7 @@ class NeuralNet(PolicySearch, Builder):
             if gradient.shape != output.shape:
                 raise ShapeError(f"Backward({name})", f"shape {output.shape}", f"shape {gradient.shape}")
             at_pre_activation = output_delta is not None
-        self._propagate(gradient, at_pre_activation)
+        self._propagate(gradient, at_pre_activation, accumulate)
 
     def _target_gradient(
         self,
@@ -347,9 +352,10 @@ class NeuralNet(PolicySearch, Builder):
             )
         return self._passed
 
-    def _propagate(self, gradient: np.ndarray, at_pre_activation: bool) -> None:
+    def _propagate(self, gradient: np.ndarray, at_pre_activation: bool, accumulate: bool = False) -> None:
         passed = self._last_pass()
-        self.arena.zero_grad()
+        if not accumulate:
+            self.arena.zero_grad()
         self.chain.propagate(gradient, passed, at_pre_activation=at_pre_activation, all_deltas=True)
         self._went_back = True
 
@@ -483,6 +489,9 @@ class NeuralNet(PolicySearch, Builder):
         initial_epoch: int = 0,
         sample_weight: Any = None,
         class_weight: Any = None,
+        callbacks: Iterable[Callback] = (),
+        accumulation_steps: int = 1,
+        resume: bool = False,
         **loss_kwargs: Any,
     ) -> History:
         """Train for ``epochs`` passes over the data, shuffled each time from the network's ``rng``.
@@ -501,7 +510,7 @@ class NeuralNet(PolicySearch, Builder):
         verbose : bool or int, default True
             A bar per epoch in terminals that have tqdm, otherwise a line per epoch; silent at 0.
         scheduler : LRScheduler, optional
-            Its ``step(epoch)`` gives the learning rate of each epoch.
+            Its ``step(epoch)`` gives the learning rate of each epoch, or of each step.
         initial_epoch : int >= 0, default 0
             Number of the first epoch when a run is continued, so that schedules go on where they stopped.
         sample_weight : array_like (samples,), optional
@@ -510,6 +519,13 @@ class NeuralNet(PolicySearch, Builder):
         class_weight : dict, array_like (classes,) or "balanced", optional
             A number >= 0 per class, which multiplies the sample weights; "balanced" goes by the counts in ``Y_train``.
             Validation is not weighted, nor are accuracies.
+        callbacks : list of training.Callback, optional
+            Early stopping, checkpoints, logs, averages of the weights, or your own.
+        accumulation_steps : int >= 1, default 1
+            Batches whose gradients make one step: that of one batch with all their samples.
+        resume : bool, default False
+            Go on where the run ended that the network (or the file it was loaded from) comes from, bit for bit:
+            ``epochs`` more, with a scheduler and callbacks made as they were for that run.
         **loss_kwargs
             Further arguments of the loss, see ``losses.evaluate``. Arrays with a row per sample, such as ``negative``,
             are shuffled along; there can be no validation with them.
@@ -523,6 +539,9 @@ class NeuralNet(PolicySearch, Builder):
         epochs = checks.integer("Train", "epochs", epochs, 1)
         batch_size = checks.integer("Train", "batch_size", batch_size, 1)
         initial_epoch = checks.integer("Train", "initial_epoch", initial_epoch, 0)
+        accumulation_steps = checks.integer("Train", "accumulation_steps", accumulation_steps, 1)
+        if checks.flag("Train", "resume", resume) and initial_epoch:
+            raise ConfigError("Train(initial_epoch)", "none with resume=True, which knows it", str(initial_epoch))
         loss = self._loss_name("Train", loss_function, loss_kwargs)
         x, y = self._pairs("Train", X_train, Y_train, loss, ("X_train", "Y_train"))
         if (X_val is None) != (Y_val is None):
@@ -553,6 +572,9 @@ class NeuralNet(PolicySearch, Builder):
             scheduler=scheduler,
             verbose=verbose,
             initial_epoch=initial_epoch,
+            callbacks=callbacks,
+            accumulation_steps=accumulation_steps,
+            resume=resume,
         )
 
     def compute_accuracy(self, predictions: Any, targets: Any) -> float:

@@ -63,6 +63,7 @@ class Network:
         self.dtype = checks.real_dtype("NeuralNet", dtype)
         self.rng = rng
         self.training = True
+        self.run_state: dict[str, Any] = {}  # what the last training run left to be resumed from
         self.chain = Sequential(dtype=self.dtype)
         self.arena = Arena(self.dtype)
         self._forget()
@@ -248,12 +249,13 @@ class Network:
             dtype=self.dtype,
             training=self.training,
             rng=self.rng,
+            run=self.run_state,
         )
 
     def _adopt(self: Net, state: TrainingState) -> Net:
         self.learning_rate, self.l2_lambda, self._momentum = state.learning_rate, state.l2_lambda, state.momentum
         self._optimizer, self.dtype, self._rng, self.training = state.optimizer, state.dtype, state.rng, state.training
-        self.arena = state.arena
+        self.arena, self.run_state = state.arena, state.run
         self.chain = Sequential(state.layers, dtype=state.dtype)
         self._forget()
         return self
@@ -309,9 +311,10 @@ class Network:
     def Load(self: Net, file: str | PathLike[str]) -> Net:
         """Replace this network by the one in ``file``; training goes on bit for bit where it was saved.
 
-        Schedules are no part of a network: resume with ``Train(..., initial_epoch=)``. No file can run code, not even
-        a ``.pkl``. Files of Enilnets 2.1 to 4.11 load too, with the optimizer's state where they hold it; the random
-        state, and what else such a file does not say, stays that of this network.
+        Schedules and callbacks are no part of a network, but what they knew is: make them again and resume with
+        ``Train(..., scheduler=, callbacks=, resume=True)``. No file can run code, not even a ``.pkl``. Files of
+        Enilnets 2.1 to 4.11 load too, with the optimizer's state where they hold it; the random state, and what else
+        such a file does not say, stays that of this network.
 
         Returns
         -------

@@ -338,6 +338,10 @@ class Arena:
             if parameter.fresh:
                 parameter.scale(factor)
 
+    def clip_gradients(self, limit: float) -> None:
+        """Move every number of the gradients into [-limit, limit]."""
+        np.clip(self.gradients, -limit, limit, out=self.gradients)
+
     def owner(self, index: int) -> Parameter:
         """Return the parameter that holds element ``index`` of the vector."""
         return max((p for p in self.parameters if p.start <= index), key=lambda p: (p.start, p.size))

@@ -5,7 +5,7 @@ import numpy as np
 from enilnets import NeuralNet, optim
 
 rng = np.random.default_rng(0)
-net = NeuralNet(learning_rate=0.01, optimizer=optim.Adam(max_norm=1.0), l2_lambda=0.0, rng=0)
+net = NeuralNet(learning_rate=0.01, optimizer=optim.Adam(clip_norm=1.0), l2_lambda=0.0, rng=0)
 net.add_dense(2, 32, activation="gelu").add_dense(32, 1, activation="linear")
 
 for _ in range(500):

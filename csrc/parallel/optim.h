@@ -1,18 +1,20 @@
-/* Optimizer steps and the passes over gradients, over threads: blocks are ranges of the vector. */
+/* Optimizer steps and the passes over gradients, over threads: blocks are ranges of the vector, or of a parameter where
+ * a rule needs norms of whole parameters (LAMB). */
 #ifndef EN_PARALLEL_OPTIM_H
 #define EN_PARALLEL_OPTIM_H
+#include <math.h>
 #include "kernels/optim.h"
 #include "parallel/blocks.h"
 
-enum { SGD, RMSPROP, ADAGRAD, ADAM };
+enum { SGD, RMSPROP, ADAGRAD, ADAM, NESTEROV, ADADELTA, ADAMW, AMSGRAD, ADAMAX, NADAM, RADAM, LION, LAMB };
 
 /* One step over `spans` rows of (start, stop, penalised), which lie within n and do not overlap. */
 typedef struct {
     int rule, dtype;
-    void *w, *m, *v;
+    void *w, *m, *v, *u;
     const void *g;
     const double *settings; /* of the rule, in the order of the kernel's arguments */
-    double l2, scale;
+    double l2, scale; /* l2 is the decay of the rules that take one */
     const int64_t *spans;
     ptrdiff_t count, n;
     ptrdiff_t block; /* elements of the vector per block */
@@ -25,11 +27,20 @@ static inline ptrdiff_t optim_range(const optim_call *call, ptrdiff_t start, ptr
     const int dtype = call->dtype;
     const double *s = call->settings, scale = call->scale;
     void *w = en_at(dtype, call->w, start), *m = en_at(dtype, call->m, start), *v = en_at(dtype, call->v, start);
+    void *u = en_at(dtype, call->u, start);
     const void *g = en_at(dtype, call->g, start);
     switch (call->rule) {
     case SGD: return sgd_step(dtype, w, v, g, s[0], s[1], l2, scale, n);
     case RMSPROP: return rmsprop_step(dtype, w, v, g, s[0], s[1], s[2], l2, scale, n);
     case ADAGRAD: return adagrad_step(dtype, w, v, g, s[0], s[1], l2, scale, n);
+    case NESTEROV: return nesterov_step(dtype, w, v, g, s[0], s[1], l2, scale, n);
+    case ADADELTA: return adadelta_step(dtype, w, m, v, g, s[0], s[1], s[2], l2, scale, n);
+    case ADAMW: return adamw_step(dtype, w, m, v, g, s[0], s[1], s[2], s[3], s[4], s[5], l2, scale, n);
+    case AMSGRAD: return amsgrad_step(dtype, w, m, v, u, g, s[0], s[1], s[2], s[3], s[4], s[5], l2, scale, n);
+    case ADAMAX: return adamax_step(dtype, w, m, v, g, s[0], s[1], s[2], s[3], s[4], l2, scale, n);
+    case NADAM: return nadam_step(dtype, w, m, v, g, s[0], s[1], s[2], s[3], s[4], s[5], l2, scale, n);
+    case RADAM: return radam_step(dtype, w, m, v, g, s[0], s[1], s[2], s[3], s[4], l2, scale, n);
+    case LION: return lion_step(dtype, w, v, g, s[0], s[1], s[2], l2, scale, n);
     default: return adam_step(dtype, w, m, v, g, s[0], s[1], s[2], s[3], s[4], s[5], l2, scale, n);
     }
 }
@@ -84,6 +95,77 @@ static inline ptrdiff_t optim_run(optim_call *call)
         en_parallel(threads, en_blocks(call->n, call->block), optim_block, call);
     const ptrdiff_t bad = en_lowest_so_far(&call->bad);
     return bad == PTRDIFF_MAX ? -1 : bad;
+}
+
+/* One row of spans on its way through LAMB: the moments and sums of squares of its blocks, or the step of `rate`. */
+typedef struct {
+    optim_call *call;
+    ptrdiff_t start, n, block;
+    double decay, rate;
+    double squares[EN_MOST_SUMS][2]; /* of parameters and of directions, per block */
+} lamb_row;
+
+static inline void lamb_moments_block(void *context, ptrdiff_t block, int worker)
+{
+    lamb_row *row = context;
+    optim_call *call = row->call;
+    const int dtype = call->dtype;
+    const double *s = call->settings;
+    const ptrdiff_t start = row->start + block * row->block, n = en_least(row->block, row->n - block * row->block);
+    (void)worker;
+    row->squares[block][0] = row->squares[block][1] = 0;
+    const ptrdiff_t bad = lamb_moments(dtype, en_at(dtype, call->w, start), en_at(dtype, call->m, start),
+                                       en_at(dtype, call->v, start), en_at(dtype, call->g, start), s[1], s[2], s[3],
+                                       s[4], s[5], row->decay, call->scale, row->squares[block], n);
+    if (bad >= 0)
+        en_report(&call->bad, start + bad);
+}
+
+static inline void lamb_apply_block(void *context, ptrdiff_t block, int worker)
+{
+    const lamb_row *row = context;
+    const optim_call *call = row->call;
+    const int dtype = call->dtype;
+    const double *s = call->settings;
+    const ptrdiff_t start = row->start + block * row->block, n = en_least(row->block, row->n - block * row->block);
+    (void)worker;
+    lamb_apply(dtype, en_at(dtype, call->w, start), en_at(dtype, call->m, start), en_at(dtype, call->v, start),
+               row->rate, s[3], s[4], s[5], row->decay, n);
+}
+
+static inline void lamb_run_row(lamb_row *row, ptrdiff_t i, en_body run)
+{
+    const int64_t *span = row->call->spans + 3 * i;
+    row->start = (ptrdiff_t)span[0], row->n = (ptrdiff_t)(span[1] - span[0]);
+    row->decay = span[2] ? row->call->l2 : 0;
+    row->block = en_sum_block(row->n, EN_BLOCK);
+    if (row->n > 0)
+        en_parallel(en_threads((double)row->n * (row->call->dtype == EN_F32 ? 0.5 : 1)),
+                    en_blocks(row->n, row->block), run, row);
+}
+
+/* LAMB: the rows that follow each other with the same owner belong to one parameter, whose step is as long as
+ *     lr |w|,  or lr |direction| where one of the two norms is 0.
+ * Returns what optim_run returns; a parameter with an unusable gradient and those behind it have not changed. */
+static inline ptrdiff_t lamb_run(optim_call *call, const int64_t *owners)
+{
+    lamb_row row; /* not initialised as a whole, like the passes below */
+    row.call = call;
+    en_lowest_start(&call->bad);
+    for (ptrdiff_t first = 0, end; first < call->count; first = end) {
+        double w = 0, direction = 0;
+        for (end = first; end < call->count && owners[end] == owners[first]; ++end) {
+            lamb_run_row(&row, end, lamb_moments_block);
+            if (en_lowest_so_far(&call->bad) != PTRDIFF_MAX)
+                return en_lowest_so_far(&call->bad);
+            for (ptrdiff_t block = 0; block < en_blocks(row.n, row.block); ++block)
+                w += row.squares[block][0], direction += row.squares[block][1];
+        }
+        row.rate = call->settings[0] * (w > 0 && direction > 0 ? sqrt(w) / sqrt(direction) : 1);
+        for (ptrdiff_t i = first; i < end; ++i)
+            lamb_run_row(&row, i, lamb_apply_block);
+    }
+    return -1;
 }
 
 /* A pass over a vector that ends in one number. */

@@ -2,6 +2,38 @@
 
 from __future__ import annotations
 
-from .._ext.optim import adagrad, adam, find_non_finite, rmsprop, sgd, squared_norm
+from .._ext.optim import (
+    adadelta,
+    adagrad,
+    adam,
+    adamax,
+    adamw,
+    amsgrad,
+    find_non_finite,
+    lamb,
+    lion,
+    nadam,
+    nesterov,
+    radam,
+    rmsprop,
+    sgd,
+    squared_norm,
+)
 
-__all__ = ["adagrad", "adam", "find_non_finite", "rmsprop", "sgd", "squared_norm"]
+__all__ = [
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "amsgrad",
+    "find_non_finite",
+    "lamb",
+    "lion",
+    "nadam",
+    "nesterov",
+    "radam",
+    "rmsprop",
+    "sgd",
+    "squared_norm",
+]

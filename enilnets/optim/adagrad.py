@@ -17,7 +17,7 @@ class Adagrad(Optimizer):
     ----------
     epsilon : float >= 1e-30, default 1e-8
         Added outside the root.
-    max_norm : float > 0, optional
+    clip_norm, clip_value : float > 0, optional
         See Optimizer.
 
     Notes
@@ -34,12 +34,10 @@ class Adagrad(Optimizer):
     slots = ("v",)
     settings = ("epsilon", *Optimizer.settings)
 
-    def __init__(self, epsilon: float = 1e-8, max_norm: float | None = None) -> None:
-        super().__init__(max_norm)
+    def __init__(self, epsilon: float = 1e-8, clip_norm: float | None = None, clip_value: float | None = None) -> None:
+        super().__init__(clip_norm, clip_value)
         self.epsilon = checks.number("Adagrad", "epsilon", epsilon, SMALLEST_EPSILON)
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
-        return optim.adagrad(
-            arena.values, self.state["v"], arena.gradients, arena.spans, learning_rate, self.epsilon, l2_lambda, scale
-        )
+        return self.run(optim.adagrad, arena, learning_rate, self.epsilon, l2_lambda, scale)

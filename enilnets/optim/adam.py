@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from .. import checks
 from ..ops import optim
 from ..parameters import Arena
@@ -11,7 +13,7 @@ __all__ = ["Adam"]
 
 
 class Adam(Optimizer):
-    """Adam.
+    """Adam, also the base of the rules that vary it.
 
     Parameters
     ----------
@@ -19,7 +21,7 @@ class Adam(Optimizer):
         Decay of the running means of the gradient and of its square.
     epsilon : float >= 1e-30, default 1e-8
         Added outside the root.
-    max_norm : float > 0, optional
+    clip_norm, clip_value : float > 0, optional
         See Optimizer.
 
     Notes
@@ -31,35 +33,31 @@ class Adam(Optimizer):
     Examples
     --------
     >>> from enilnets import NeuralNet, optim
-    >>> net = NeuralNet(learning_rate=3e-4, optimizer=optim.Adam(beta2=0.99, max_norm=1.0))
+    >>> net = NeuralNet(learning_rate=3e-4, optimizer=optim.Adam(beta2=0.99, clip_norm=1.0))
     """
 
     name = "adam"
-    slots = ("m", "v")
+    slots: ClassVar[tuple[str, ...]] = ("m", "v")
     settings = ("beta1", "beta2", "epsilon", *Optimizer.settings)
 
     def __init__(
-        self, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8, max_norm: float | None = None
+        self,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
-        super().__init__(max_norm)
-        self.beta1 = checks.fraction("Adam", "beta1", beta1, one=False)
-        self.beta2 = checks.fraction("Adam", "beta2", beta2, one=False)
-        self.epsilon = checks.number("Adam", "epsilon", epsilon, SMALLEST_EPSILON)
+        super().__init__(clip_norm, clip_value)
+        name = type(self).__name__
+        self.beta1 = checks.fraction(name, "beta1", beta1, one=False)
+        self.beta2 = checks.fraction(name, "beta2", beta2, one=False)
+        self.epsilon = checks.number(name, "epsilon", epsilon, SMALLEST_EPSILON)
+
+    def corrected(self) -> tuple[float, float, float, float, float]:
+        """Betas, epsilon and the bias corrections of step ``t``, as the kernels take them."""
+        return self.beta1, self.beta2, self.epsilon, 1 - self.beta1**self.t, 1 - self.beta2**self.t
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
-        return optim.adam(
-            arena.values,
-            self.state["m"],
-            self.state["v"],
-            arena.gradients,
-            arena.spans,
-            learning_rate,
-            self.beta1,
-            self.beta2,
-            self.epsilon,
-            1 - self.beta1**self.t,
-            1 - self.beta2**self.t,
-            l2_lambda,
-            scale,
-        )
+        return self.run(optim.adam, arena, learning_rate, *self.corrected(), l2_lambda, scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,9 +25,11 @@ class Optimizer:
 
     Parameters
     ----------
-    max_norm : float > 0, optional
+    clip_norm : float > 0, optional
         Clip the gradient of all trainable parameters together to this Euclidean norm before each step
         (Pascanu et al. 2013, algorithm 1).
+    clip_value : float > 0, optional
+        Clip every number of the gradient to [-clip_value, clip_value] before each step, instead of the norm.
 
     Attributes
     ----------
@@ -38,12 +41,14 @@ class Optimizer:
 
     name: ClassVar[str]
     slots: ClassVar[tuple[str, ...]]
-    settings: ClassVar[tuple[str, ...]] = ("max_norm",)
+    settings: ClassVar[tuple[str, ...]] = ("clip_norm", "clip_value")
 
-    def __init__(self, max_norm: float | None = None) -> None:
-        self.max_norm = (
-            None if max_norm is None else checks.number(type(self).__name__, "max_norm", max_norm, 0.0, above=True)
-        )
+    def __init__(self, clip_norm: float | None = None, clip_value: float | None = None) -> None:
+        name = type(self).__name__
+        self.clip_norm = None if clip_norm is None else checks.number(name, "clip_norm", clip_norm, 0.0, above=True)
+        self.clip_value = None if clip_value is None else checks.number(name, "clip_value", clip_value, 0.0, above=True)
+        if clip_norm is not None and clip_value is not None:
+            raise ConfigError(f"{name}(clip_norm, clip_value)", "one of the two", "both")
         self.t = 0
         self.state: dict[str, np.ndarray] = {}
         self._arena: Arena | None = None
@@ -52,6 +57,11 @@ class Optimizer:
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel on the arena's spans; return the index of a bad gradient or -1."""
         raise NotImplementedError(f"{type(self).__name__} must define update()")
+
+    def run(self, kernel: Callable[..., int], arena: Arena, *settings: float) -> int:
+        """Call ``kernel`` with values, state in the order of ``slots``, gradients, spans and ``settings``."""
+        state = [self.state[slot] for slot in self.slots]
+        return kernel(arena.values, *state, arena.gradients, arena.spans, *settings)
 
     def step(self, arena: Arena, learning_rate: float, l2_lambda: float = 0.0) -> None:
         """Change the arena's values by one step along its gradients.
@@ -66,17 +76,20 @@ class Optimizer:
         Raises
         ------
         NonFiniteError
-            If a gradient is NaN or infinite. No such gradient is ever applied; with ``max_norm`` nothing changes at
-            all, without it any other parameter may have taken the step.
+            If a gradient is NaN or infinite. No such gradient is ever applied; with ``clip_norm`` or ``clip_value``
+            nothing changes at all, without them any other parameter may have taken the step.
         """
         if max(learning_rate, l2_lambda) > LARGEST_SETTING:
             self._check_settings(arena, learning_rate=learning_rate, l2_lambda=l2_lambda)
         self.allocate(arena)
         scale = 1.0
         gradients = arena.gradients
-        if self.max_norm is not None:
+        if self.clip_norm is not None:
             norm = arena.gradient_norm()
-            scale = self.max_norm / norm if norm > self.max_norm else 1.0
+            scale = self.clip_norm / norm if norm > self.clip_norm else 1.0
+        elif self.clip_value is not None:
+            arena.gradient_norm()  # refuses what is not finite, which clipping would hide
+            arena.clip_gradients(self.clip_value)
         self.t += 1
         bad = self.update(arena, learning_rate, l2_lambda, scale)
         if bad >= 0:
@@ -85,7 +98,7 @@ class Optimizer:
                 f"{type(self).__name__}.step()",
                 "gradients whose squares are finite",
                 f"{gradients[bad]} for a parameter of shape {arena.owner(bad).value.shape}",
-                "lower the learning rate, clip gradients with max_norm=, or look at the data",
+                "lower the learning rate, clip gradients with clip_norm=, or look at the data",
             )
 
     def _check_settings(self, arena: Arena, **settings: float) -> None:

@@ -19,7 +19,7 @@ class RMSprop(Optimizer):
         Decay of the running mean of squared gradients.
     epsilon : float >= 1e-30, default 1e-8
         Added outside the root.
-    max_norm : float > 0, optional
+    clip_norm, clip_value : float > 0, optional
         See Optimizer.
 
     Notes
@@ -36,21 +36,13 @@ class RMSprop(Optimizer):
     slots = ("v",)
     settings = ("rho", "epsilon", *Optimizer.settings)
 
-    def __init__(self, rho: float = 0.999, epsilon: float = 1e-8, max_norm: float | None = None) -> None:
-        super().__init__(max_norm)
+    def __init__(
+        self, rho: float = 0.999, epsilon: float = 1e-8, clip_norm: float | None = None, clip_value: float | None = None
+    ) -> None:
+        super().__init__(clip_norm, clip_value)
         self.rho = checks.fraction("RMSprop", "rho", rho)
         self.epsilon = checks.number("RMSprop", "epsilon", epsilon, SMALLEST_EPSILON)
 
     def update(self, arena: Arena, learning_rate: float, l2_lambda: float, scale: float) -> int:
         """Run the kernel; see Optimizer."""
-        return optim.rmsprop(
-            arena.values,
-            self.state["v"],
-            arena.gradients,
-            arena.spans,
-            learning_rate,
-            self.rho,
-            self.epsilon,
-            l2_lambda,
-            scale,
-        )
+        return self.run(optim.rmsprop, arena, learning_rate, self.rho, self.epsilon, l2_lambda, scale)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class TrainingState:
     dtype: np.dtype
     training: bool
     rng: np.random.Generator
+    run: dict[str, Any] = field(default_factory=dict)  # plain containers and arrays, from training
 
 
 def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -76,7 +77,30 @@ def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray
         "training": state.training,
         "rng": _plain(state.rng.bit_generator.state),
     }
+    if state.run:
+        config["run"] = _take_arrays_out(state.run, "run", arrays)
     return config, arrays
+
+
+def _take_arrays_out(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Return ``value`` with {"array": name} for every array in it, a copy of which joins ``arrays``."""
+    if isinstance(value, np.ndarray):
+        arrays[name] = value.copy()
+        return {"array": name}
+    if isinstance(value, dict):
+        return {key: _take_arrays_out(entry, f"{name}.{key}", arrays) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_take_arrays_out(entry, f"{name}.{i}", arrays) for i, entry in enumerate(value)]
+    return value
+
+
+def _put_arrays_back(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Undo ``_take_arrays_out``; the arrays leave ``arrays``."""
+    if isinstance(value, dict):
+        if set(value) == {"array"}:
+            return arrays.pop(value["array"])
+        return {key: _put_arrays_back(entry, arrays) for key, entry in value.items()}
+    return [_put_arrays_back(entry, arrays) for entry in value] if isinstance(value, list) else value
 
 
 def _check_known(state: TrainingState) -> None:
@@ -166,6 +190,7 @@ def _build(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) ->
             for i, layer in enumerate(layers):
                 for name, p in layer.parameters.items():
                     vector[p.start : p.start + p.size] = take(f"optimizer.{slot}.{i}.{name}", p.value.shape).ravel()
+    run = _put_arrays_back(_object(where, config.get("run", {})), remaining)
     if remaining:
         raise ModelFormatError(
             where, "no further arrays", ", ".join(sorted(remaining)[:3]), "the file was damaged or edited"
@@ -180,6 +205,7 @@ def _build(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) ->
         dtype=dtype,
         training=checks.flag(where, "training", config["training"]),
         rng=_generator(where, config["rng"]),
+        run=run,
     )
 
 

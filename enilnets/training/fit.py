@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import losses
-from ..errors import NonFiniteError
+from ..errors import NonFiniteError, StateError
 from .batches import shuffled_batches, slices
+from .callbacks.base import Callback, CallbackRow
 from .history import History
 from .interrupt import CtrlC
 from .metrics import Measure, accuracy, measure_for
 from .progress import progress_for
 from .protocol import Model
+from .run import Run, Scheduler
 
-__all__ = ["Scheduler", "evaluate", "fit", "loss_gradient", "train_step"]
-
-
-class Scheduler(Protocol):
-    """What ``fit`` asks of a learning-rate schedule; ``observe(loss)`` is called too where there is one."""
-
-    def step(self, epoch: int) -> float:
-        """Return the learning rate of ``epoch`` (from 0)."""
+__all__ = ["Scheduler", "accumulate", "evaluate", "fit", "loss_gradient", "train_step"]
 
 
 def loss_gradient(
@@ -71,9 +67,7 @@ def train_step(
     NonFiniteError
         If the loss is NaN or infinite; the parameters are as before.
     """
-    output, ctx = model.forward(x, train=True)
-    value, gradient, at_pre_activation = loss_gradient(model.head, output, y, loss, options or {})
-    model.backward(ctx, gradient, at_pre_activation=at_pre_activation)
+    value, output = accumulate(model, x, y, loss, options or {})
     model.step()
     return value, output
 
@@ -82,6 +76,18 @@ def batch_weight(options: dict[str, Any], samples: int) -> float:
     """What the mean loss of a batch counts for beside that of others: its samples, times their mean weight."""
     weights = options.get("weights")
     return samples if weights is None else float(weights.mean()) * samples
+
+
+def accumulate(
+    model: Model, x: np.ndarray, y: np.ndarray, loss: str, options: dict[str, Any], share: float = 1.0
+) -> tuple[float, np.ndarray]:
+    """Add the gradients of a batch, times ``share``, to the arena's; return its loss and the output."""
+    output, ctx = model.forward(x, train=True)
+    value, gradient, at_pre_activation = loss_gradient(model.head, output, y, loss, options)
+    if share != 1.0:
+        gradient = gradient * share
+    model.backward(ctx, gradient, at_pre_activation=at_pre_activation)
+    return value, output
 
 
 def evaluate(
@@ -115,6 +121,9 @@ def fit(
     scheduler: Scheduler | None = None,
     verbose: bool | int = 0,
     initial_epoch: int = 0,
+    callbacks: Iterable[Callback] = (),
+    accumulation_steps: int = 1,
+    resume: bool = False,
 ) -> History:
     """Train ``model`` on arrays that are already in its dtype.
 
@@ -140,6 +149,11 @@ def fit(
         0 is silent.
     initial_epoch : int
         Number of the first epoch, for schedules and display, when a run is resumed.
+    callbacks : iterable of Callback
+    accumulation_steps : int >= 1
+        Batches whose gradients make one step: that of one batch with all their samples.
+    resume : bool
+        Go on with the run that ``model.run_state`` describes.
 
     Returns
     -------
@@ -148,40 +162,104 @@ def fit(
     options = options or {}
     along = losses.per_sample(loss, options)
     settings = {name: value for name, value in options.items() if name not in along}
-    history = History.empty()
-    progress = progress_for(verbose)
+    row = CallbackRow("Train", callbacks)
+    row.callbacks.append(progress_for(verbose))
+    run = Run(
+        model,
+        row,
+        scheduler,
+        first_epoch=initial_epoch if not resume else resumable(model)["epoch"],
+        epochs=epochs,
+        batches=math.ceil(len(x) / batch_size),
+        steps=math.ceil(len(x) / (batch_size * accumulation_steps)),
+        validated=validation is not None,
+    )
+    run.resumed = resume
+    row.on_train_begin(run)
+    if resume:
+        run.resume()
     measure = measure_for(loss, y)
+    model.arena.zero_grad()
+    history = run.history
     # What overflows ends in a NonFiniteError, so NumPy need not warn of it as well.
     with CtrlC() as ctrl_c, np.errstate(over="ignore", invalid="ignore"):
-        for epoch in range(initial_epoch, initial_epoch + epochs):
-            if scheduler is not None:
-                model.learning_rate = scheduler.step(epoch)
-            progress.start_epoch(epoch, initial_epoch + epochs, math.ceil(len(x) / batch_size))
-            total = right = mass = 0.0
-            for xs, ys, *rows in shuffled_batches(x, y, batch_size, model.rng, *(options[name] for name in along)):
-                batch_options = {**settings, **dict(zip(along, rows, strict=True))} if along else settings
-                value, output = train_step(model, xs, ys, loss, batch_options)
-                weight = batch_weight(batch_options, len(xs))
-                total += value * weight
-                mass += weight
-                right += measure(output, ys) * len(xs)
-                progress.batch()
-                if ctrl_c.pressed:
-                    history.stopped = "interrupt"
-                    progress.stopped()
-                    return history
-            history["loss"].append(total / mass)
-            history["accuracy"].append(right / len(x))
+        for epoch in range(run.epoch, run.epochs):
+            run.epoch = epoch
+            run.set_rate("epoch")
+            row.on_epoch_begin(run)
+            batches = shuffled_batches(x, y, batch_size, model.rng, *(options[name] for name in along))
+            means = train_epoch(run, batches, len(x), accumulation_steps, loss, settings, along, measure, ctrl_c)
+            if means is None:
+                break
+            history["loss"].append(means[0])
+            history["accuracy"].append(means[1])
             history["lr"].append(float(model.learning_rate))
             if validation is not None:
                 val_loss, val_accuracy = evaluate(model, *validation, loss, settings, max(batch_size, 256), measure)
                 history["val_loss"].append(val_loss)
                 history["val_accuracy"].append(val_accuracy)
-            observe = getattr(scheduler, "observe", None)
-            if observe is not None:
-                observe(history["val_loss" if validation is not None else "loss"][-1])
-            progress.end_epoch(history)
+            run.observe()
+            row.on_epoch_end(run)
+            run.remember()
             if ctrl_c.pressed:  # during validation
-                history.stopped = "interrupt"
+                run.stop("interrupt")
+            if run.stopped:
                 break
+        row.on_train_end(run)
     return history
+
+
+def resumable(model: Model) -> dict[str, Any]:
+    """Return what a run left with ``model``; StateError if there was none."""
+    state = getattr(model, "run_state", None)
+    if not state:
+        way_out = "load the file that a Checkpoint or Save wrote after training"
+        raise StateError("Train(resume)", "a model that was trained by Train", "one that was not", way_out)
+    return state
+
+
+def train_epoch(
+    run: Run,
+    batches: Iterable[tuple[np.ndarray, ...]],
+    samples: int,
+    accumulation_steps: int,
+    loss: str,
+    settings: dict[str, Any],
+    along: Sequence[str],
+    measure: Measure,
+    ctrl_c: CtrlC,
+) -> tuple[float, float] | None:
+    """Train on ``batches``, which hold ``samples`` in all; return the means of loss and measure.
+
+    Behind inputs and targets, a batch has the options of the loss that ``along`` names, a row per sample.
+
+    None if the run was stopped in between; gradients that made no step are then forgotten.
+    """
+    model = run.model
+    total = right = mass = gathered = 0.0  # gathered: the weight of the batches that the next step waits for
+    left, pending = samples, 0  # samples that are left, and that the next step waits for
+    for run.batch, (xs, ys, *rows) in enumerate(batches, start=1):
+        if pending == 0:
+            pending = min(left, accumulation_steps * len(xs))
+            run.set_rate("step")
+        options = {**settings, **dict(zip(along, rows, strict=True))} if along else settings
+        weight = batch_weight(options, len(xs))
+        value, output = accumulate(model, xs, ys, loss, options, weight if accumulation_steps > 1 else 1.0)
+        left, pending, gathered = left - len(xs), pending - len(xs), gathered + weight
+        if pending == 0:
+            if accumulation_steps > 1:
+                model.arena.scale_gradients(1 / gathered)
+            model.step()
+            run.step += 1
+            gathered = 0.0
+        run.loss = value
+        total += value * weight
+        mass += weight
+        right += measure(output, ys) * len(xs)
+        run.callbacks.on_batch_end(run)
+        if ctrl_c.pressed:
+            run.stop("interrupt")
+        if run.stopped:
+            model.arena.zero_grad()
+            return None
+    return total / mass, right / samples

@@ -16,7 +16,7 @@ class History(dict):
     Attributes
     ----------
     stopped : str or None
-        ``"interrupt"`` if Ctrl-C ended the training early.
+        ``"interrupt"`` if Ctrl-C ended the training early, or what a callback gave as its reason.
 
     Examples
     --------

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .callbacks.base import Callback
 from .history import History
+
+if TYPE_CHECKING:
+    from .run import Run
 
 __all__ = ["EpochLines", "ProgressBar", "Silent", "progress_for"]
 
 
-class Silent:
+class Silent(Callback):
     """Shows nothing; also the base of the others."""
 
-    def start_epoch(self, epoch: int, epochs: int, batches: int) -> None:
-        """Begin to show epoch ``epoch`` (from 0) of ``epochs``."""
-
-    def batch(self) -> None:
-        """One more batch is done."""
-
-    def end_epoch(self, history: History) -> None:
-        """Show the last entries of ``history``."""
-
-    def stopped(self) -> None:
-        """Say that Ctrl-C ended the training."""
+    last = True
 
 
 def results(history: History) -> str:
@@ -38,20 +32,30 @@ def results(history: History) -> str:
     return " - ".join([*parts, f"lr: {history['lr'][-1]:.6f}"])
 
 
+def ending(history: History) -> str:
+    """Say why a run ended in the middle of an epoch."""
+    return "stopped by Ctrl-C" if history.stopped == "interrupt" else f"stopped: {history.stopped}"
+
+
 class EpochLines(Silent):
     """One printed line per epoch: ``Epoch 1/10 - loss: 0.1234 - acc: 0.9000 - lr: 0.001000``."""
 
-    def start_epoch(self, epoch: int, epochs: int, batches: int) -> None:
-        """See Silent."""
-        self._title = f"Epoch {epoch + 1}/{epochs}"
+    def __init__(self) -> None:
+        self._title = ""
 
-    def end_epoch(self, history: History) -> None:
-        """See Silent."""
-        print(f"{self._title} - {results(history)}", flush=True)
+    def on_epoch_begin(self, run: Run) -> None:
+        """See Callback."""
+        self._title = f"Epoch {run.epoch + 1}/{run.epochs}"
 
-    def stopped(self) -> None:
-        """See Silent."""
-        print(f"{self._title} - stopped by Ctrl-C", flush=True)
+    def on_epoch_end(self, run: Run) -> None:
+        """See Callback."""
+        print(f"{self._title} - {results(run.history)}", flush=True)
+        self._title = ""
+
+    def on_train_end(self, run: Run) -> None:
+        """See Callback."""
+        if self._title:
+            print(f"{self._title} - {ending(run.history)}", flush=True)
 
 
 class ProgressBar(Silent):
@@ -59,24 +63,30 @@ class ProgressBar(Silent):
 
     def __init__(self, tqdm: Any) -> None:
         self._tqdm = tqdm
+        self._bar: Any = None
 
-    def start_epoch(self, epoch: int, epochs: int, batches: int) -> None:
-        """See Silent."""
-        self._bar = self._tqdm(total=batches, desc=f"Epoch {epoch + 1}/{epochs}", unit="batch", dynamic_ncols=True)
+    def on_epoch_begin(self, run: Run) -> None:
+        """See Callback."""
+        title = f"Epoch {run.epoch + 1}/{run.epochs}"
+        self._bar = self._tqdm(total=run.batches, desc=title, unit="batch", dynamic_ncols=True)
 
-    def batch(self) -> None:
-        """See Silent."""
+    def on_batch_end(self, run: Run) -> None:
+        """See Callback."""
         self._bar.update()
 
-    def end_epoch(self, history: History) -> None:
-        """See Silent."""
-        self._bar.set_postfix_str(results(history))
+    def _close(self, text: str) -> None:
+        self._bar.set_postfix_str(text)
         self._bar.close()
+        self._bar = None
 
-    def stopped(self) -> None:
-        """See Silent."""
-        self._bar.set_postfix_str("stopped by Ctrl-C")
-        self._bar.close()
+    def on_epoch_end(self, run: Run) -> None:
+        """See Callback."""
+        self._close(results(run.history))
+
+    def on_train_end(self, run: Run) -> None:
+        """See Callback."""
+        if self._bar is not None:
+            self._close(ending(run.history))
 
 
 def progress_for(verbose: bool | int) -> Silent:

@@ -23,10 +23,13 @@ class Model(Protocol):
     learning_rate : float
     rng : Generator
         Source of all randomness: initial weights, shuffling, dropout.
+    run_state : dict
+        What a training run left to be resumed from; models that can be saved keep it in their files.
     """
 
     learning_rate: float
     rng: np.random.Generator
+    run_state: dict[str, Any]
 
     @property
     def arena(self) -> Arena:

@@ -5,9 +5,11 @@ import inspect
 import numpy as np
 import pytest
 
+from enilnets import NeuralNet
 from enilnets.errors import ConfigError, NonFiniteError
-from enilnets.optim import OPTIMIZERS, make_optimizer
+from enilnets.optim import OPTIMIZERS, AdamW, make_optimizer
 from enilnets.parameters import Arena, Parameter
+from tests.reference import optim as reference
 
 
 @pytest.fixture(params=OPTIMIZERS)
@@ -25,39 +27,61 @@ def give(arena, rng):
         p.accumulate(rng.normal(size=p.value.shape).astype(arena.dtype))
 
 
-def oracle(optimizer, w, state, g, lr, t):
-    """One step of the documented equations in float64."""
-    name = optimizer.name
-    if name == "sgd":
-        state["velocity"] = optimizer.momentum * state["velocity"] - lr * g
-        return w + state["velocity"]
-    if name == "rmsprop":
-        state["v"] = optimizer.rho * state["v"] + (1 - optimizer.rho) * g**2
-        return w - lr * g / (np.sqrt(state["v"]) + optimizer.epsilon)
-    if name == "adagrad":
-        state["v"] = state["v"] + g**2
-        return w - lr * g / (np.sqrt(state["v"]) + optimizer.epsilon)
-    if name == "adam":
-        state["m"] = optimizer.beta1 * state["m"] + (1 - optimizer.beta1) * g
-        state["v"] = optimizer.beta2 * state["v"] + (1 - optimizer.beta2) * g**2
-        m, v = state["m"] / (1 - optimizer.beta1**t), state["v"] / (1 - optimizer.beta2**t)
-        return w - lr * m / (np.sqrt(v) + optimizer.epsilon)
-    raise AssertionError(f"no oracle for {name}")
+#: The rules whose weight decay is decoupled: ``l2_lambda`` never reaches their gradient.
+DECOUPLED = {"adamw", "lion", "lamb"}
+
+#: Settings that are not one of the usual kinds, and every optimizer with all its settings off their defaults.
+SETTINGS = {
+    "sgd": {"momentum": 0.5, "nesterov": True},
+    "rmsprop": {"rho": 0.9, "epsilon": 1e-6},
+    "adagrad": {"epsilon": 1e-6},
+    "adadelta": {"rho": 0.8, "epsilon": 1e-5},
+    "nadam": {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6, "momentum_decay": 0.01},
+    "lion": {"beta1": 0.5, "beta2": 0.6, "weight_decay": 0.2},
+    **{name: {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6} for name in ("adam", "amsgrad", "adamax", "radam")},
+    **{name: {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-5, "weight_decay": 0.2} for name in ("adamw", "lamb")},
+}
 
 
+def oracle(o, w, state, g, lr, t, decay):
+    """One step of the documented equations in float64, for one parameter; returns it and its state by slot."""
+    slots = [state[slot] for slot in o.slots]
+    if o.name == "sgd":
+        step = reference.nesterov_step if o.nesterov else reference.sgd_step
+        new = step(w, *slots, g, lr, o.momentum)
+    elif o.name in ("rmsprop", "adadelta"):
+        new = getattr(reference, f"{o.name}_step")(w, *slots, g, lr, o.rho, o.epsilon)
+    elif o.name == "adagrad":
+        new = reference.adagrad_step(w, *slots, g, lr, o.epsilon)
+    elif o.name == "lion":
+        new = reference.lion_step(w, *slots, g, decay, lr, o.beta1, o.beta2)
+    else:
+        before = (decay,) if o.name in DECOUPLED else ()
+        between = (o.momentum_decay,) if o.name == "nadam" else ()
+        new = getattr(reference, f"{o.name}_step")(w, *slots, g, *before, lr, o.beta1, o.beta2, o.epsilon, *between, t)
+    return new[0], dict(zip(o.slots, new[1:], strict=True))
+
+
+@pytest.mark.contract("O1", "O2", "O3", "O4", "O5")
 @pytest.mark.parametrize("l2", [0.0, 0.1])
-@pytest.mark.parametrize("max_norm", [None, 0.5])
-def test_follows_its_equations(rule, dtype, rng, isa, l2, max_norm):
-    optimizer, arena = rule(max_norm=max_norm), arena_of(dtype, rng)
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize("special", [False, True], ids=["defaults", "settings"])
+def test_follows_its_equations(rule, dtype, rng, isa, l2, clip_norm, special):
+    optimizer = rule(**(SETTINGS[rule.name] if special else {}), clip_norm=clip_norm)
+    arena = arena_of(dtype, rng)
+    decay = getattr(optimizer, "weight_decay", None)
+    decay = l2 if decay is None else decay
     values = [p.value.astype(np.float64) for p in arena.parameters]
     states = [{slot: np.zeros(p.value.shape) for slot in rule.slots} for p in arena.parameters]
     for t in range(1, 6):
         give(arena, rng)
         norm = np.sqrt(sum(np.sum(p.grad.astype(np.float64) ** 2) for p in arena.parameters))
-        scale = min(1.0, max_norm / norm) if max_norm else 1.0
+        scale = min(1.0, clip_norm / norm) if clip_norm else 1.0
         for i, p in enumerate(arena.parameters):
-            g = scale * p.grad.astype(np.float64) + (l2 * values[i] if p.penalised else 0)
-            values[i] = oracle(optimizer, values[i], states[i], g, 0.1, t)
+            g = scale * p.grad.astype(np.float64)
+            if p.penalised and rule.name not in DECOUPLED:
+                g += l2 * values[i]
+            values[i], states[i] = oracle(optimizer, values[i], states[i], g, 0.1, t, decay * p.penalised)
         optimizer.step(arena, 0.1, l2)
     for p, value in zip(arena.parameters, values, strict=True):
         np.testing.assert_allclose(
@@ -72,7 +96,7 @@ def test_minimises_a_quadratic(rule, rng):
     for _ in range(300):
         arena.zero_grad()
         arena.parameters[0].accumulate(arena.parameters[0].value.copy())
-        optimizer.step(arena, 0.05)
+        optimizer.step(arena, 1.0 if rule.name == "adadelta" else 0.05)
     assert np.linalg.norm(arena.values) < 0.5 * start
 
 
@@ -93,6 +117,7 @@ def test_settings_beyond_the_dtype_are_refused(rule, rng):
     assert optimizer.t == 0
 
 
+@pytest.mark.contract("O6")
 def test_frozen_parameters_do_not_move(rule, dtype, rng):
     optimizer, arena = rule(), arena_of(dtype, rng)
     arena.parameters[1].frozen = True
@@ -123,9 +148,9 @@ def test_state_grows_with_the_arena(rule, dtype, rng):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("max_norm", [None, 1.0])
-def test_bad_gradients_are_refused(rule, dtype, rng, bad, max_norm):
-    optimizer, arena = rule(max_norm=max_norm), arena_of(dtype, rng)
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_bad_gradients_are_refused(rule, dtype, rng, bad, clip_norm):
+    optimizer, arena = rule(clip_norm=clip_norm), arena_of(dtype, rng)
     give(arena, rng)
     arena.parameters[2].grad[7] = bad
     with pytest.raises(NonFiniteError):
@@ -155,9 +180,27 @@ def test_gaps_between_parameters_stay_zero(rule, dtype, rng):
 
 
 def test_config_builds_it_again(rule):
-    optimizer = rule(max_norm=3.0)
-    assert rule(**optimizer.config()).config() == optimizer.config()
-    assert rule.name in OPTIMIZERS
+    special = SETTINGS[rule.name]
+    assert set(special) == set(rule.settings) - {"clip_norm", "clip_value"} == set(special)
+    for clip in ({"clip_norm": 3.0}, {"clip_value": 2.0}):
+        optimizer = rule(**special, **clip)
+        assert optimizer.config() == {"clip_norm": None, "clip_value": None, **special, **clip}
+        assert all(value != rule().config()[name] for name, value in special.items())  # or it would say nothing
+        assert rule(**optimizer.config()).config() == optimizer.config()
+    assert OPTIMIZERS[rule.name] is rule
+
+
+def test_every_setting_and_all_state_are_in_the_file(rule, tmp_path, rng):
+    x, y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
+    net = NeuralNet(0.01, rule(**SETTINGS[rule.name], clip_value=0.5), rng=0).add_dense(3, 4).add_dense(4, 2, "linear")
+    for _ in range(7):
+        net.TrainBatch(x, y)
+    net.Save(tmp_path / "net.safetensors")
+    twin = NeuralNet().Load(tmp_path / "net.safetensors")
+    assert twin.optimizer.config() == net.optimizer.config() and twin.optimizer_type == rule.name
+    for _ in range(3):
+        assert net.TrainBatch(x, y)[0] == twin.TrainBatch(x, y)[0]
+    assert np.array_equal(net.arena.values, twin.arena.values)
 
 
 def test_bad_settings_are_named(rule):
@@ -165,10 +208,67 @@ def test_bad_settings_are_named(rule):
         for bad in (-1.0, float("nan"), "x", float("inf")):
             with pytest.raises(ConfigError, match=name):
                 rule(**{name: bad})
+    with pytest.raises(ConfigError, match="one of the two"):
+        rule(clip_norm=1.0, clip_value=1.0)
 
 
+def test_clipping_by_value(rule, dtype, rng):
+    clipped, plain = rule(clip_value=0.25), rule()
+    values = rng.normal(size=40).astype(dtype)
+    arenas = [Arena(dtype, [Parameter(values)]) for _ in range(2)]
+    for size in (3.0, 0.1):
+        g = (size * rng.normal(size=40)).astype(dtype)
+        for arena, gradient in zip(arenas, (g, np.clip(g, -0.25, 0.25)), strict=True):
+            arena.zero_grad()
+            arena.parameters[0].accumulate(gradient)
+        clipped.step(arenas[0], 0.1)
+        plain.step(arenas[1], 0.1)
+    assert np.array_equal(arenas[0].values, arenas[1].values)
+
+
+def test_decoupled_decay_alone_shrinks_by_hand():
+    """Without gradients AdamW multiplies weights by 1 - lr decay, and leaves what is not penalised."""
+    arena = Arena(np.dtype("float64"), [Parameter(np.full(3, 2.0), penalised=True), Parameter(np.full(3, 2.0))])
+    AdamW(weight_decay=0.5).step(arena, 0.1, l2_lambda=0.9)
+    assert arena.parameters[0].value == pytest.approx(2.0 * 0.95) and (arena.parameters[1].value == 2).all()
+    AdamW().step(Arena(arena.dtype, []), 0.1)  # no parameters at all
+    arena = Arena(arena.dtype, [Parameter(np.full(3, 2.0), penalised=True)])
+    AdamW().step(arena, 0.1, l2_lambda=0.9)
+    assert arena.parameters[0].value == pytest.approx(2.0 * 0.91)
+
+
+def test_lamb_measures_every_parameter_by_itself(rng):
+    """The first step is lr |w| long for each of them, however they lie in the arena and whichever are frozen."""
+    sizes, dtype = ((3, 5), (5,), (200,), (7, 2)), np.dtype("float64")
+    arena = arena_of(dtype, rng, sizes)
+    for frozen in (None, 0, 2):
+        for i, p in enumerate(arena.parameters):
+            p.frozen = i == frozen
+        before = [p.value.copy() for p in arena.parameters]
+        give(arena, rng)
+        OPTIMIZERS["lamb"]().step(arena, 0.1)
+        for i, (p, w) in enumerate(zip(arena.parameters, before, strict=True)):
+            length = 0.0 if i == frozen else 0.1 * np.linalg.norm(w)
+            assert np.linalg.norm(p.value - w) == pytest.approx(length)
+    for p in arena.parameters:
+        p.frozen = True
+    OPTIMIZERS["lamb"]().step(arena, 0.1)
+
+
+@pytest.mark.contract("O6")
+def test_state_begins_at_zero(rule, rng):
+    arena = arena_of(np.dtype("float64"), rng)
+    optimizer = rule()
+    assert optimizer.state == {}
+    optimizer.allocate(arena)
+    assert set(optimizer.state) == set(rule.slots) and not any(v.any() for v in optimizer.state.values())
+
+
+@pytest.mark.defect("O2")
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(ConfigError, match="sgd, rmsprop, adagrad, adam"):
+        NeuralNet(optimizer="adamm")
+    with pytest.raises(ConfigError, match="sgd, rmsprop, adagrad, adam, adamw, amsgrad"):
         make_optimizer("NeuralNet", "adamm", 0.9)
     with pytest.raises(ConfigError):
         make_optimizer("NeuralNet", None, 0.9)

@@ -8,22 +8,43 @@ from enilnets.ops.threads import num_threads
 from tests.ext.spoil import unaligned
 
 SPANS = np.array([[0, 10, 1]])
+
+
+def lamb(w, m, v, g, spans, *settings):
+    """LAMB with a parameter per span."""
+    return optim.lamb(w, m, v, g, spans, np.arange(len(spans)), *settings)
+
+
 STEPS = {
     "sgd": (optim.sgd, 1, (0.1, 0.9)),
     "rmsprop": (optim.rmsprop, 1, (0.1, 0.9, 1e-8)),
     "adagrad": (optim.adagrad, 1, (0.1, 1e-8)),
     "adam": (optim.adam, 2, (0.1, 0.9, 0.99, 1e-8, 0.1, 0.01)),
+    "nesterov": (optim.nesterov, 1, (0.1, 0.9)),
+    "adadelta": (optim.adadelta, 2, (0.1, 0.9, 1e-6)),
+    "adamw": (optim.adamw, 2, (0.1, 0.9, 0.99, 1e-8, 0.1, 0.01)),
+    "amsgrad": (optim.amsgrad, 3, (0.1, 0.9, 0.99, 1e-8, 0.1, 0.01)),
+    "adamax": (optim.adamax, 2, (0.1, 0.9, 0.99, 1e-8, 0.1)),
+    "nadam": (optim.nadam, 2, (0.1, 0.1, 0.9, 0.99, 1e-8, 0.01)),
+    "radam": (optim.radam, 2, (0.0, 0.1, 0.9, 0.99, 1e-8)),
+    "lion": (optim.lion, 1, (0.1, 0.9, 0.99)),
+    "lamb": (lamb, 2, (0.1, 0.9, 0.99, 1e-8, 0.1, 0.01)),
 }
 
 
 @pytest.fixture(params=STEPS)
 def step(request):
-    kernel, slots, settings = STEPS[request.param]
+    return stepper(request.param)
+
+
+def stepper(name):
+    kernel, slots, settings = STEPS[name]
 
     def run(w, g, spans=SPANS, states=None, l2=0.0, scale=1.0):
         states = [np.zeros_like(w) for _ in range(slots)] if states is None else states
         return kernel(w, *states, g, spans, *settings, l2, scale)
 
+    run.slots = slots
     return run
 
 
@@ -33,6 +54,11 @@ def test_worked_by_hand():
     assert v[0] == pytest.approx(0.9 * 0.5 - 0.1) and w[0] == pytest.approx(1.35)
 
 
+#: Those that change block by block; LAMB changes a parameter when it has seen all of it.
+BY_BLOCKS = [name for name in STEPS if name != "lamb"]
+
+
+@pytest.mark.parametrize("step", [stepper(name) for name in BY_BLOCKS], ids=BY_BLOCKS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_non_finite_gradient_is_reported_and_never_applied(step, dtype, isa, bad):
     n = 5000
@@ -42,6 +68,33 @@ def test_non_finite_gradient_is_reported_and_never_applied(step, dtype, isa, bad
     assert np.isfinite(w).all() and (w[2048:] == 1).all() and (w[:2048] != 1).all()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_lamb_leaves_a_parameter_with_a_bad_gradient_alone(dtype, threads):
+    n, step = 500_000, stepper("lamb")
+    for places in ([499_999], [250_000, 250_001, 400_000]):
+        w, g = np.ones(n, dtype), np.ones(n, dtype)
+        g[places] = np.nan
+        with num_threads(threads):
+            assert step(w, g, np.array([[0, 200_000, 1], [200_000, n, 0]])) == places[0]
+        assert (w[:200_000] != 1).all() and (w[200_000:] == 1).all()
+
+
+@pytest.mark.parametrize("owners, error", [(None, TypeError), (np.zeros(2, int), ValueError), ([0], TypeError)])
+def test_lamb_needs_an_owner_per_span(owners, error):
+    w, m, v, g = np.ones((4, 10))
+    with pytest.raises(error, match="owners"):
+        optim.lamb(w, m, v, g, SPANS, owners, 0.1, 0.9, 0.99, 1e-8, 0.1, 0.01)
+
+
+def test_no_state_may_be_missing(step):
+    w = np.ones(10)
+    for missing in range(step.slots):
+        states = [None if i == missing else np.zeros(10) for i in range(step.slots)]
+        with pytest.raises(TypeError):
+            step(w, np.ones(10), states=states)
+
+
+@pytest.mark.parametrize("step", [stepper(name) for name in BY_BLOCKS], ids=BY_BLOCKS)
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 def test_the_lowest_bad_gradient_is_reported_whatever_the_threads(step, dtype, threads):
     n = 500_000

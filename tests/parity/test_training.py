@@ -175,7 +175,7 @@ def test_gradients_of_one_batch(run, rng):
 @pytest.mark.parametrize("max_norm", [0.05, 0.5])
 @pytest.mark.parametrize("by_hand", [True, False])
 def test_clipped_training(max_norm, by_hand, rng):
-    rule = optim.Adam(max_norm=None if by_hand else max_norm)
+    rule = optim.Adam(clip_norm=None if by_hand else max_norm)
     net = cnn(np.float64, optimizer=rule, learning_rate=0.01, l2_lambda=0.01)
     theirs = same_weights(net, their_cnn())
     rule = torch.optim.Adam(penalised(theirs, 0.01), lr=0.01)

@@ -27,7 +27,7 @@ Y = np.random.default_rng(1).integers(0, 3, 30)
 
 @pytest.fixture(params=[*optim.OPTIMIZERS, "adam with settings"])
 def trained(request, dtype):
-    optimizer = optim.Adam(0.8, 0.95, 1e-6, max_norm=0.5) if request.param == "adam with settings" else request.param
+    optimizer = optim.Adam(0.8, 0.95, 1e-6, clip_norm=0.5) if request.param == "adam with settings" else request.param
     net = cnn(optimizer=optimizer, dtype=dtype, learning_rate=0.003, momentum=0.8)
     net.Train(X, Y, epochs=2, batch_size=8, verbose=0)
     return net

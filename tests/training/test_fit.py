@@ -73,6 +73,7 @@ def test_a_bad_loss_stops_before_the_update():
     assert model.a.value[0] == 0.5
 
 
+@pytest.mark.contract("T3")
 def test_every_sample_once_per_epoch_in_a_new_order():
     seen = []
 
@@ -89,6 +90,7 @@ def test_every_sample_once_per_epoch_in_a_new_order():
     assert sorted(first) == sorted(second) == x[:, 0].tolist() and first != second
 
 
+@pytest.mark.contract("T3", "T6")
 def test_schedules_and_plateau():
     x = np.ones((8, 1))
     history = fit(
@@ -135,6 +137,7 @@ class TestProgress:
         self.run(verbose)
         assert capfd.readouterr() == ("", "")
 
+    @pytest.mark.contract("T4")
     def test_epoch_lines(self, capfd):
         history = self.run(True)
         out, err = capfd.readouterr()
