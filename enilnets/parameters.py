@@ -118,6 +118,10 @@ class Parameter:
         """Multiply the gradient by ``factor``."""
         self.grad *= self.grad.dtype.type(factor)
 
+    def clip(self, limit: float) -> None:
+        """Move every number of the gradient into [-limit, limit]."""
+        np.clip(self.grad, -limit, limit, out=self.grad)
+
 
 class Table(Parameter):
     """A parameter (rows, width) of which a step sees a few rows; the others do not move, whatever the optimizer.
@@ -171,6 +175,10 @@ class Table(Parameter):
     def scale(self, factor: float) -> None:
         """See Parameter."""
         self.grad[self.rows] *= self.grad.dtype.type(factor)
+
+    def clip(self, limit: float) -> None:
+        """See Parameter."""
+        self.grad[self.rows] = np.clip(self.grad[self.rows], -limit, limit)
 
     def spans(self) -> np.ndarray:
         """Rows (start, stop, penalised) for ``Arena.spans``: one per run of adjacent rows."""
@@ -340,7 +348,9 @@ class Arena:
 
     def clip_gradients(self, limit: float) -> None:
         """Move every number of the gradients into [-limit, limit]."""
-        np.clip(self.gradients, -limit, limit, out=self.gradients)
+        for parameter in self.parameters:
+            if parameter.fresh:
+                parameter.clip(limit)
 
     def owner(self, index: int) -> Parameter:
         """Return the parameter that holds element ``index`` of the vector."""

@@ -180,8 +180,7 @@ class OriginalDocument:
         for setting, stored in OPTIMIZER_SETTINGS.get(name, ADAM_SETTINGS).items():
             if setting in settings and stored in document:
                 settings[setting] = document[stored]
-        clipping = "clip_norm" if "clip_norm" in settings else "max_norm"
-        settings[clipping] = document.get("grad_clip_norm") or None
+        settings["clip_norm"] = document.get("grad_clip_norm") or None
         state = document.get("opt_state") or []
         for i, entry in enumerate(state):
             self._state_of_layer(i, layers[i], entry or {}, rule)
