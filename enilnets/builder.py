@@ -66,9 +66,11 @@ class Builder(Network):
         connectivity: float = 0.5,
         activation: str = "relu",
         init_method: str = "xavier_uniform",
+        activation_params: Mapping[str, float] | None = None,
     ) -> Net:
         """Append a dense layer with a fixed random mask; see ``layers.Sparse``."""
-        return self.add(Sparse(n_in, n_out, connectivity, activation, init_method, dtype=self.dtype, rng=self.rng))
+        settings = (n_in, n_out, connectivity, activation, init_method, activation_params)
+        return self.add(Sparse(*settings, dtype=self.dtype, rng=self.rng))
 
     def add_conv2d(
         self: Net,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ class Sparse(Dense):
         A key of ``ops.activation.ACTIVATIONS``.
     init_method : str, default "xavier_uniform"
         A key of ``init.INITIALIZERS``.
+    activation_params : dict, optional
+        Parameters of the activation, such as ``{"alpha": 0.2}`` of leakyrelu; see ``ops.activation``.
 
     Notes
     -----
@@ -45,7 +48,7 @@ class Sparse(Dense):
     """
 
     type = "sparse"
-    settings = ("n_in", "n_out", "connectivity", "activation", "init_method")
+    settings = ("n_in", "n_out", "connectivity", "activation", "init_method", "activation_params")
 
     def __init__(
         self,
@@ -54,13 +57,16 @@ class Sparse(Dense):
         connectivity: float = 0.5,
         activation: str = "relu",
         init_method: str = "xavier_uniform",
+        activation_params: Mapping[str, float] | None = None,
         *,
         dtype: Any = "float64",
         rng: Any = None,
     ) -> None:
         rng = checks.generator("Sparse", rng)
         self.connectivity = checks.fraction("Sparse", "connectivity", connectivity)
-        super().__init__(n_in, n_out, activation, init_method, dtype=dtype, rng=rng)
+        super().__init__(
+            n_in, n_out, activation, init_method, activation_params=activation_params, dtype=dtype, rng=rng
+        )
         size = self.n_in * self.n_out
         kept = np.arange(size) < round(self.connectivity * size)
         self.buffers["mask"] = rng.permutation(kept).reshape(self.n_out, self.n_in).astype(self.dtype)

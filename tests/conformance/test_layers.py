@@ -39,6 +39,7 @@ EXAMPLES = {
         ({"n_in": 4, "n_out": 6, "connectivity": 0.2, "activation": "tanh"}, (3, 4)),
         ({"n_in": 3, "n_out": 2, "connectivity": 0.0, "activation": "linear"}, (3,)),
         ({"n_in": 3, "n_out": 2, "connectivity": 1.0, "activation": "linear"}, (3,)),
+        ({"n_in": 5, "n_out": 3, "activation": "leakyrelu", "activation_params": {"alpha": 0.3}}, (5,)),
     ],
     "conv2d": [
         *[

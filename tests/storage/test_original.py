@@ -29,7 +29,6 @@ NOTES = {
 #: Files that do not load, and what the error says.
 REFUSED = {
     "4.11.0-lstm.json": r"layer 0: expected a layer of type dense, .*, got 'lstm'",
-    "4.11.0-alpha.json": r"layer 0 \(dense\): expected an activation without parameters.*alpha",
 }
 
 
