@@ -191,7 +191,7 @@ def _range_test(
         return float(losses.evaluate(loss, output, y_fixed, "mean", **options))
 
     found: list[float] = []
-    batches: Iterator[tuple[np.ndarray, np.ndarray]] = iter(())
+    batches: Iterator[tuple[np.ndarray, ...]] = iter(())
     with np.errstate(over="ignore", invalid="ignore"):
         first = measure()
         for lr in lrs:
@@ -201,7 +201,7 @@ def _range_test(
                 batch = next(batches)
             model.learning_rate = float(lr)
             try:
-                train_step(model, *batch, loss, options)
+                train_step(model, batch[0], batch[1], loss, options)
             except NonFiniteError:
                 break
             value = measure()
