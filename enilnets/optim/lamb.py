@@ -44,7 +44,7 @@ class LAMB(AdamW):
     Examples
     --------
     >>> from enilnets import NeuralNet
-    >>> net = NeuralNet(learning_rate=0.01, optimizer="lamb")
+    >>> net = NeuralNet(learning_rate=0.002, optimizer="lamb")
     """
 
     name = "lamb"
