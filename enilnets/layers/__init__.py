@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .activation import Activation
 from .base import INFERENCE, Layer, Mode
-from .conv import Conv2D
+from .conv import Conv2D, DepthwiseConv2D
+from .conv1d import Conv1D
+from .conv_transpose import ConvTranspose2D
 from .dense import Dense
 from .dropout import Dropout
 from .embedding import Embedding
@@ -24,8 +26,11 @@ __all__ = [
     "AdaptiveMaxPool2D",
     "AvgPool2D",
     "BatchNorm",
+    "Conv1D",
     "Conv2D",
+    "ConvTranspose2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -47,6 +52,9 @@ LAYERS: dict[str, type[Layer]] = {
     "dense": Dense,
     "sparse": Sparse,
     "conv2d": Conv2D,
+    "conv1d": Conv1D,
+    "depthwiseconv2d": DepthwiseConv2D,
+    "convtranspose2d": ConvTranspose2D,
     "flatten": Flatten,
     "maxpool2d": MaxPool2D,
     "avgpool2d": AvgPool2D,

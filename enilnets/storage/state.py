@@ -166,7 +166,7 @@ def _build(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) ->
     arena = Arena(dtype)
     for i, entry in enumerate(config["layers"]):
         kind = LAYERS[checks.choice(where, f"layers.{i}.type", entry["type"], LAYERS)]
-        settings = _object(where, entry["settings"])
+        settings = {**kind.older_files, **_object(where, entry["settings"])}
         if set(settings) != set(kind.settings):
             raise ModelFormatError(where, f"settings {sorted(kind.settings)} of layer {i}", str(sorted(settings)))
         values = {name: take(f"layers.{i}.{name}", shape) for name, shape in kind.shapes(settings).items()}

@@ -53,6 +53,26 @@ EXAMPLES = {
         ({"in_ch": 2, "out_ch": 2, "k": 3, "activation": "tanh", "stride": 2, "padding": "same"}, (2, 8, 7)),
         ({"in_ch": 2, "out_ch": 4, "k": 1, "activation": "linear"}, (2, 3, 5)),
         ({"in_ch": 2, "out_ch": 3, "k": 2, "activation": "elu", "activation_params": {"alpha": 0.4}}, (2, 3, 5)),
+        ({"in_ch": 4, "out_ch": 6, "k": (3, 2), "activation": "tanh", "groups": 2, "dilation": 2}, (4, 7, 6)),
+        ({"in_ch": 2, "out_ch": 3, "k": 2, "activation": "tanh", "stride": (2, 1), "padding": (0, 1)}, (2, 5, 3)),
+    ],
+    "conv1d": [
+        ({"in_ch": 2, "out_ch": 3, "k": 3}, (2, 7)),
+        ({"in_ch": 4, "out_ch": 2, "k": 2, "activation": "tanh", "stride": 2, "padding": 1, "groups": 2}, (4, 6)),
+        ({"in_ch": 3, "out_ch": 2, "k": 3, "activation": "gelu", "padding": "same", "dilation": 2}, (3, 8)),
+    ],
+    "depthwiseconv2d": [
+        ({"in_ch": 3, "k": 3}, (3, 5, 6)),
+        ({"in_ch": 2, "k": (2, 3), "depth_multiplier": 3, "activation": "tanh", "stride": 2, "padding": 1}, (2, 5, 6)),
+    ],
+    "convtranspose2d": [
+        ({"in_ch": 2, "out_ch": 3, "k": 3}, (2, 4, 5)),
+        ({"in_ch": 3, "out_ch": 2, "k": (2, 3), "activation": "tanh", "stride": 2, "padding": (0, 1)}, (3, 3, 4)),
+        (
+            {"in_ch": 4, "out_ch": 6, "k": 3, "activation": "gelu", "stride": (2, 3), "output_padding": 1, "groups": 2},
+            (4, 3, 2),
+        ),
+        ({"in_ch": 1, "out_ch": 2, "k": 2, "activation": "linear", "dilation": 2, "output_padding": 1}, (1, 3, 4)),
     ],
     "flatten": [({}, (2, 3, 4)), ({}, (5,))],
     "maxpool2d": [({"p": 2}, (3, 6, 4)), ({"p": 3}, (2, 7, 8)), ({"p": 1}, (1, 2, 3))],

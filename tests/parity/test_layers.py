@@ -117,6 +117,55 @@ def test_conv2d_activations(name, dtype, rng):
     compare(layer, conv, normal(rng, (3, 2, 7, 5), dtype), rng)
 
 
+@pytest.mark.parametrize("stride, padding, dilation, groups", [(1, 1, 2, 1), (2, (1, 0), 1, 2), ((1, 3), 2, (2, 1), 4)])
+def test_conv2d_dilation_and_groups(stride, padding, dilation, groups, dtype, isa, rng):
+    steps = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    layer = make("conv2d", dtype, rng, in_ch=4, out_ch=8, k=(3, 2), **steps, activation="linear")
+
+    def conv(x, weights, bias):
+        return F.conv2d(x, weights, bias, stride, padding, dilation, groups)
+
+    compare(layer, conv, normal(rng, (2, 4, 9, 11), dtype), rng)
+
+
+@pytest.mark.parametrize("depth_multiplier", [1, 3])
+def test_depthwiseconv2d(depth_multiplier, dtype, isa, rng):
+    settings = {"in_ch": 5, "k": 3, "depth_multiplier": depth_multiplier, "padding": 1}
+    layer = make("depthwiseconv2d", dtype, rng, **settings, activation="linear")
+
+    def conv(x, weights, bias):
+        return F.conv2d(x, weights, bias, padding=1, groups=5)
+
+    compare(layer, conv, normal(rng, (2, 5, 7, 9), dtype), rng)
+
+
+@pytest.mark.parametrize("stride, padding, dilation, groups", [(1, 0, 1, 1), (2, 1, 1, 2), (3, 2, 2, 4)])
+def test_conv1d(stride, padding, dilation, groups, dtype, isa, rng):
+    steps = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    layer = make("conv1d", dtype, rng, in_ch=4, out_ch=8, k=3, **steps, activation="linear")
+
+    def conv(x, weights, bias):
+        return F.conv1d(x, weights, bias, stride, padding, dilation, groups)
+
+    compare(layer, conv, normal(rng, (3, 4, 17), dtype), rng)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding, output_padding", [(0, 0), (1, 0), ((0, 1), (1, 0))])
+@pytest.mark.parametrize("dilation, groups", [(1, 1), (2, 1), (2, 2)])
+def test_convtranspose2d(stride, padding, output_padding, dilation, groups, dtype, isa, rng):
+    if stride == dilation == 1 and output_padding:
+        return  # which neither side takes
+    steps = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
+    layer = make("convtranspose2d", dtype, rng, in_ch=4, out_ch=6, k=(3, 2), **steps, groups=groups, activation="tanh")
+
+    def conv(x, weights, bias):
+        y = F.conv_transpose2d(x, weights, bias, stride, padding, output_padding, groups, dilation)
+        return torch.tanh(y)
+
+    compare(layer, conv, normal(rng, (2, 4, 5, 7), dtype), rng)
+
+
 PLANES = [(1, 1, 3, 3), (2, 3, 7, 5), (3, 2, 6, 9), (1, 5, 13, 11), (2, 2, 8, 33)]
 
 
