@@ -111,7 +111,13 @@ def init_weights(
 
 
 def init_conv_weights(
-    in_ch: int, out_ch: int, k: int | tuple[int, ...], method: str = "he_normal", *, dtype: Any = "float64", rng: Any = None
+    in_ch: int,
+    out_ch: int,
+    k: int | tuple[int, ...],
+    method: str = "he_normal",
+    *,
+    dtype: Any = "float64",
+    rng: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the weights of a convolution: fan-in ``in_ch * k * k``, fan-out ``out_ch``.
 

@@ -129,7 +129,7 @@ class NeuralNet(PolicySearch, Builder):
     def _inputs(self, where: str, inputs: Any, name: str = "inputs", *, batch: bool = False) -> np.ndarray:
         """Cast ``inputs`` to a batch the layers can take; with ``batch`` a single sample is refused."""
         if self.chain.takes_ids:
-            x = as_ids(where, name, inputs, self.chain.layers[0]["vocab_size"])
+            x = as_ids(where, name, inputs, self.chain.vocab_size)
             x = x[:, None] if x.ndim == 1 else x
         else:
             x = as_data(where, name, inputs, self.dtype)

@@ -140,20 +140,22 @@ class Network:
 
     def add(self: Net, layer: Layer) -> Net:
         """Append ``layer``; its parameters join the network's arena. Returns self."""
-        if not isinstance(layer, Layer) or isinstance(layer, Sequential):
-            got, way_out = type(layer).__name__, "add the layers of a Sequential one by one"
-            raise ConfigError("NeuralNet.add(layer)", "a layer, such as layers.Dense(4, 3)", got, way_out)
+        if not isinstance(layer, Layer):
+            got = type(layer).__name__
+            raise ConfigError("NeuralNet.add(layer)", "a layer, such as layers.Dense(4, 3)", got)
         if layer.dtype != self.dtype:
             raise ShapeError(
                 "NeuralNet.add(layer)", f"a {self.dtype} layer", f"{layer.dtype}", "make it with the same dtype="
             )
-        if any(parameter.arena is not None for parameter in layer.parameters.values()):
-            raise StateError(
-                "NeuralNet.add(layer)", "a layer of its own", "one that belongs to a network", "make a new layer"
-            )
-        self.chain.append(layer)
-        for parameter in layer.parameters.values():
+        new = list(layer.parameters.values())
+        if any(parameter.arena is not None for parameter in new) or len({id(parameter) for parameter in new}) < len(
+            new
+        ):
+            got = "one that belongs to a network, or holds a layer twice"
+            raise StateError("NeuralNet.add(layer)", "a layer of its own", got, "make a new layer")
+        for parameter in new:
             self.arena.add(parameter)
+        self.chain.append(layer)
         self._forget()
         return self
 
@@ -172,7 +174,7 @@ class Network:
         # One entry, replaced as a whole: threads that predict with other shapes cannot mix theirs into it.
         known, output_shape = self._last_shapes
         if shape != known:
-            output_shape = self.chain.output_shape(shape)
+            output_shape = self.chain.through(shape)
             self._last_shapes = shape, output_shape
         return output_shape
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .activation import Activation
 from .base import INFERENCE, Layer, Mode
+from .concat import Concat
+from .container import Container, inside
 from .conv import Conv2D, DepthwiseConv2D
 from .conv1d import Conv1D
 from .conv_transpose import ConvTranspose2D
@@ -14,6 +16,7 @@ from .flatten import Flatten
 from .layernorm import GroupNorm, InstanceNorm, LayerNorm
 from .norm import BatchNorm
 from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
+from .residual import Residual
 from .sequential import Sequential
 from .sparse import Sparse
 from .upsample import Upsample2D
@@ -26,6 +29,8 @@ __all__ = [
     "AdaptiveMaxPool2D",
     "AvgPool2D",
     "BatchNorm",
+    "Concat",
+    "Container",
     "Conv1D",
     "Conv2D",
     "ConvTranspose2D",
@@ -42,9 +47,11 @@ __all__ = [
     "LayerNorm",
     "MaxPool2D",
     "Mode",
+    "Residual",
     "Sequential",
     "Sparse",
     "Upsample2D",
+    "inside",
 ]
 
 #: Every layer that a network is built of, by the name that ``layer["type"]`` and model files use.
@@ -70,4 +77,7 @@ LAYERS: dict[str, type[Layer]] = {
     "dropout": Dropout,
     "embedding": Embedding,
     "activation": Activation,
+    "sequential": Sequential,
+    "residual": Residual,
+    "concat": Concat,
 }

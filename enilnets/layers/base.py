@@ -97,6 +97,8 @@ class Layer(MutableMapping):
     settings: ClassVar[tuple[str, ...]] = ()
     #: Settings that may be changed after construction.
     adjustable: ClassVar[tuple[str, ...]] = ()
+    #: Settings that hold layers, in layers that are made of layers; see ``Container``.
+    nested: ClassVar[tuple[str, ...]] = ()
     #: Settings that older files lack, with the value they meant.
     older_files: ClassVar[dict[str, Any]] = {}
     #: Whether ``documented_cache`` has anything to show.
@@ -137,7 +139,7 @@ class Layer(MutableMapping):
         return shape
 
     def output_width(self, width: int | None) -> int | None:
-        """Features or channels of the output for an input of ``width``; None if that cannot be told without its shape."""
+        """Features or channels of the output for an input of ``width``; None if only its shape tells."""
         return width
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Any]:
@@ -280,7 +282,7 @@ class Layer(MutableMapping):
         if key == "type":
             return type(self).type
         if key == "_frozen":
-            return self._frozen
+            return self.frozen
         if key.startswith("d_") and key[2:] in self.parameters:
             return self.parameters[key[2:]].grad
         return self.recent[key]

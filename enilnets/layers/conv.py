@@ -167,7 +167,18 @@ class Conv2D(Convolution):
     """
 
     type = "conv2d"
-    settings = ("in_ch", "out_ch", "k", "activation", "init_method", "stride", "padding", "dilation", "groups", "activation_params")
+    settings: ClassVar[tuple[str, ...]] = (
+        "in_ch",
+        "out_ch",
+        "k",
+        "activation",
+        "init_method",
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+        "activation_params",
+    )
     older_files: ClassVar[dict[str, Any]] = {"dilation": 1, "groups": 1, "activation_params": {}}
     correlate, correlate_backward = staticmethod(conv2d), staticmethod(conv2d_backward)
 

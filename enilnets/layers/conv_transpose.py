@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..init import init_conv_weights
-from ..ops.conv_transpose import conv_transpose2d, conv_transpose2d_backward, conv_transpose2d_shape, output_padding_pair
+from ..ops.conv_transpose import (
+    conv_transpose2d,
+    conv_transpose2d_backward,
+    conv_transpose2d_shape,
+    output_padding_pair,
+)
 from .base import INFERENCE, Activated, ActivatedLayer, Mode, Shape
 from .conv import Convolution, Sides, sides
 

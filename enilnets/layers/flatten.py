@@ -32,7 +32,7 @@ class Flatten(Layer):
         """See Layer."""
         return (math.prod(shape),)
 
-    def output_width(self, width: int | None) -> None:
+    def output_width(self, width: int | None) -> int | None:
         """See Layer."""
         return None
 

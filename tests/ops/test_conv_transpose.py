@@ -29,7 +29,8 @@ def stamped(x, w, b, stride=1, padding=0, output_padding=0, dilation=1, groups=1
     )
     n, c, height, width = x.shape
     each, kh, kw = w.shape[1:]
-    full = np.zeros((n, each * groups, (height - 1) * sh + (kh - 1) * dh + 1 + eh, (width - 1) * sw + (kw - 1) * dw + 1 + ew))
+    size = (height - 1) * sh + (kh - 1) * dh + 1 + eh, (width - 1) * sw + (kw - 1) * dw + 1 + ew
+    full = np.zeros((n, each * groups, *size))
     for channel, i, j, p, q in itertools.product(*map(range, (c, height, width, kh, kw))):
         first = channel // (c // groups) * each
         place = full[:, first : first + each, i * sh + p * dh, j * sw + q * dw]
