@@ -6,6 +6,7 @@ This is what training, saving and copying work on. ``NeuralNet`` in net.py adds 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 from . import checks
 from .errors import ConfigError, ShapeError, StateError
 from .layers import Layer, Mode, Sequential
+from .layers.base import Shape
 from .layers.sequential import Passed
 from .optim import Optimizer, make_optimizer
 from .parameters import Arena
@@ -66,6 +68,8 @@ class Network:
         self.run_state: dict[str, Any] = {}  # what the last training run left to be resumed from
         self.chain = Sequential(dtype=self.dtype)
         self.arena = Arena(self.dtype)
+        self._input_shape: Shape | None = None
+        self._sample_shape: Shape | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -138,8 +142,40 @@ class Network:
         """The layers in order."""
         return self.chain.layers
 
-    def add(self: Net, layer: Layer) -> Net:
-        """Append ``layer``; its parameters join the network's arena. Returns self."""
+    @property
+    def input_shape(self) -> Shape | None:
+        """Shape of one input sample, if the first layer was added with one."""
+        return self._input_shape
+
+    def _shape_before(self, input_shape: Sequence[int] | None) -> Shape | None:
+        """Return the shape of the samples that the next layer gets, if it is known; check ``input_shape``."""
+        if input_shape is None:
+            return self._sample_shape
+        if self.layers or self._sample_shape is not None:
+            way_out = "leave it out: later layers follow from the first"
+            raise ConfigError("input_shape", "to be given to the first layer only", repr(input_shape), way_out)
+        if not isinstance(input_shape, (tuple, list)) or not input_shape:
+            raise ConfigError(
+                "input_shape", "the shape of one sample, such as (784,) or (1, 28, 28)", repr(input_shape)
+            )
+        return tuple(checks.size("add", "input_shape", size) for size in input_shape)
+
+    def add(self: Net, layer: Layer, input_shape: Sequence[int] | None = None) -> Net:
+        """Append ``layer``; its parameters join the network's arena.
+
+        Parameters
+        ----------
+        layer : Layer
+            Of the network's dtype, and in no other network.
+        input_shape : tuple of int, optional
+            For the first layer: the shape of one sample, such as (784,) or (1, 28, 28). The shapes between all layers
+            are then known while the network is built, so that every ``add_`` verb can do without its input size, and
+            layers that do not fit are refused at once.
+
+        Returns
+        -------
+        self
+        """
         if not isinstance(layer, Layer):
             got = type(layer).__name__
             raise ConfigError("NeuralNet.add(layer)", "a layer, such as layers.Dense(4, 3)", got)
@@ -153,9 +189,14 @@ class Network:
         ):
             got = "one that belongs to a network, or holds a layer twice"
             raise StateError("NeuralNet.add(layer)", "a layer of its own", got, "make a new layer")
+        shape = self._shape_before(input_shape)
+        after = None if shape is None else layer.output_shape(shape)
         for parameter in new:
             self.arena.add(parameter)
         self.chain.append(layer)
+        self._sample_shape = after
+        if input_shape is not None:
+            self._input_shape = shape
         self._forget()
         return self
 
@@ -252,6 +293,7 @@ class Network:
             training=self.training,
             rng=self.rng,
             run=self.run_state,
+            input_shape=self._input_shape,
         )
 
     def _adopt(self: Net, state: TrainingState) -> Net:
@@ -259,6 +301,8 @@ class Network:
         self._optimizer, self.dtype, self._rng, self.training = state.optimizer, state.dtype, state.rng, state.training
         self.arena, self.run_state = state.arena, state.run
         self.chain = Sequential(state.layers, dtype=state.dtype)
+        self._input_shape = state.input_shape
+        self._sample_shape = None if state.input_shape is None else self.chain.through(state.input_shape)
         self._forget()
         return self
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import checks
 from ..errors import EnilnetsError, ModelFormatError, StateError
-from ..layers import LAYERS, Layer
+from ..layers import LAYERS, Layer, Sequential
 from ..optim import OPTIMIZERS, Optimizer
 from ..parameters import Arena
 from .layers import built, described, parts_of
@@ -44,6 +44,7 @@ class TrainingState:
     training: bool
     rng: np.random.Generator
     run: dict[str, Any] = field(default_factory=dict)  # plain containers and arrays, from training
+    input_shape: tuple[int, ...] | None = None
 
 
 def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -78,6 +79,8 @@ def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray
         "training": state.training,
         "rng": _plain(state.rng.bit_generator.state),
     }
+    if state.input_shape is not None:
+        config["input_shape"] = list(state.input_shape)
     if state.run:
         config["run"] = _take_arrays_out(state.run, "run", arrays)
     return config, arrays
@@ -201,7 +204,17 @@ def _build(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) ->
         training=checks.flag(where, "training", config["training"]),
         rng=_generator(where, config["rng"]),
         run=run,
+        input_shape=_input_shape(where, config.get("input_shape"), layers),
     )
+
+
+def _input_shape(where: str, value: Any, layers: list[Layer]) -> tuple[int, ...] | None:
+    """Return the shape of one sample if it is known (older files do not say) and the layers can take it."""
+    if value is None:
+        return None
+    input_shape = tuple(checks.size(where, "input_shape", size) for size in value)
+    Sequential(layers, dtype=layers[0].dtype).through(input_shape)
+    return input_shape
 
 
 def _object(where: str, value: Any) -> dict[str, Any]:
