@@ -69,8 +69,10 @@ def test_the_size_of_the_input_may_be_left_out(verb):
 def test_any_layer_may_be_the_first(verb):
     shape = OTHERS[verb]
     arguments = {
-        **dict.fromkeys(("add_residual", "add_concat"), [linear]),
-        **dict.fromkeys(("add_adaptive_avgpool2d", "add_adaptive_maxpool2d"), [2]),
+        "add_residual": [linear],
+        "add_concat": [linear],
+        "add_adaptive_avgpool2d": [2],
+        "add_adaptive_maxpool2d": [2],
         "add_embedding": [9, 4],
     }
     net = getattr(NeuralNet(rng=0), verb)(*arguments.get(verb, []), input_shape=shape).add_flatten().add_dense(n_out=3)

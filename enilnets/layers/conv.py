@@ -247,7 +247,17 @@ class DepthwiseConv2D(Conv2D):
     """
 
     type = "depthwiseconv2d"
-    settings = ("in_ch", "k", "depth_multiplier", "activation", "init_method", "stride", "padding", "dilation", "activation_params")
+    settings = (
+        "in_ch",
+        "k",
+        "depth_multiplier",
+        "activation",
+        "init_method",
+        "stride",
+        "padding",
+        "dilation",
+        "activation_params",
+    )
     older_files: ClassVar[dict[str, Any]] = {}
 
     def __init__(
@@ -269,9 +279,7 @@ class DepthwiseConv2D(Conv2D):
         self.depth_multiplier = checks.size("DepthwiseConv2D", "depth_multiplier", depth_multiplier)
         out_ch = checks.size("DepthwiseConv2D", "in_ch * depth_multiplier", in_ch * self.depth_multiplier)
         steps = (stride, padding, dilation, in_ch)
-        super().__init__(
-            in_ch, out_ch, k, activation, init_method, *steps, activation_params, dtype=dtype, rng=rng
-        )
+        super().__init__(in_ch, out_ch, k, activation, init_method, *steps, activation_params, dtype=dtype, rng=rng)
 
     @classmethod
     def shapes(cls, config: dict[str, Any]) -> dict[str, Shape]:

@@ -53,7 +53,18 @@ class Conv1D(Convolution):
     """
 
     type = "conv1d"
-    settings = ("in_ch", "out_ch", "k", "activation", "init_method", "stride", "padding", "dilation", "groups", "activation_params")
+    settings = (
+        "in_ch",
+        "out_ch",
+        "k",
+        "activation",
+        "init_method",
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+        "activation_params",
+    )
     takes_images = False
     correlate, correlate_backward = staticmethod(conv1d), staticmethod(conv1d_backward)
     k: int

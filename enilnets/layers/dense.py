@@ -50,7 +50,14 @@ class Dense(ActivatedLayer):
     """
 
     type = "dense"
-    settings = ("n_in", "n_out", "activation", "init_method", "use_bias", "activation_params")
+    settings: ClassVar[tuple[str, ...]] = (
+        "n_in",
+        "n_out",
+        "activation",
+        "init_method",
+        "use_bias",
+        "activation_params",
+    )
     older_files: ClassVar[dict[str, Any]] = {"activation_params": {}}
     takes_images = False
 

@@ -9,7 +9,20 @@ import pytest
 import enilnets
 from enilnets import NeuralNet
 from enilnets.errors import ConfigError, DTypeError, ShapeError, StateError
-from enilnets.layers import Activation, BatchNorm, Concat, Conv2D, Dense, Dropout, Flatten, Mode, Residual, Sequential
+from enilnets.layers import (
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Mode,
+    Residual,
+    Sequential,
+    Sparse,
+)
 from tests.gradients import check_direction
 from tests.layers_alone import layers_alone
 
@@ -318,6 +331,41 @@ def test_layers_of_float32_make_float32_containers(rng):
     assert net.Forward(rng.normal(size=(2, 4))).dtype == np.float32
     with pytest.raises(ShapeError, match="float32"):
         NeuralNet().add(block(0, "float32"))
+
+
+def test_layers_inside_answer_for_what_is_their_own(rng, tmp_path):
+    net = NeuralNet(rng=0).add(Residual(Sparse(6, 6, 0.5, rng=1), Dense(6, 6, use_bias=False, rng=2)))
+    layer, x = net.layers[0], rng.normal(size=(4, 6))
+    mask = layer["0.mask"]
+    layer["0.weights"] = np.ones((6, 6))
+    assert np.array_equal(layer["0.weights"], mask) and 0 < mask.sum() < 36
+    for name, value in (("0.mask", 1 - mask), ("1.bias", np.ones(6))):
+        with pytest.raises(ConfigError):
+            net.set_weights([{name: value}])
+    net.set_weights([{"0.weights": np.full((6, 6), 2.0)}])
+    assert np.array_equal(layer["0.weights"], 2 * mask)
+    net.TrainBatch(x, np.zeros((4, 6)))
+    assert not layer["0.weights"][mask == 0].any()
+    net.Save(tmp_path / "net.safetensors")
+    for twin in (net.copy(), pickle.loads(pickle.dumps(net)), NeuralNet().Load(tmp_path / "net.safetensors")):
+        assert np.array_equal(twin.predict(x), net.predict(x)) and np.array_equal(twin.layers[0]["0.mask"], mask)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tokens_reach_an_embedding_inside(dtype, rng):
+    def table(seed):
+        return Embedding(40, 3, dtype=dtype, rng=seed)
+
+    net = NeuralNet(dtype=dtype, rng=0).add(Sequential([Concat(table(1), table(2), axis=-1), Flatten(dtype=dtype)]))
+    net.add_dense(30, 2, activation="softmax")
+    ids = rng.integers(0, 40, (6, 5))
+    before = net.layers[0]["0.0.weights"].copy()
+    assert net.Forward(ids).dtype == net.predict(ids).dtype == net.dtype
+    net.TrainBatch(ids, np.zeros(6, int))
+    moved = (net.layers[0]["0.0.weights"] != before).any(1)
+    assert set(np.flatnonzero(moved)) == set(np.unique(ids))
+    with pytest.raises(ValueError, match="inputs"):
+        net.Forward([[40, 0, 0, 0, 0]])
 
 
 def test_inference_alone_keeps_nothing(rng):

@@ -6,7 +6,6 @@ import torch
 from torch.nn import functional as F
 
 from enilnets import NeuralNet, optim
-from enilnets.layers import LAYERS, Mode
 from enilnets.layers import LAYERS, Concat, Conv2D, Dense, Mode, Residual, Sequential
 from tests.parity import counterparts
 from tests.parity.counterparts import assert_close, tensor
