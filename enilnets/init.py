@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -110,13 +111,22 @@ def init_weights(
 
 
 def init_conv_weights(
-    in_ch: int, out_ch: int, k: int, method: str = "he_normal", *, dtype: Any = "float64", rng: Any = None
+    in_ch: int,
+    out_ch: int,
+    k: int | tuple[int, ...],
+    method: str = "he_normal",
+    *,
+    dtype: Any = "float64",
+    rng: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the weights of a convolution: fan-in ``in_ch * k * k``, fan-out ``out_ch``.
 
     Parameters
     ----------
-    in_ch, out_ch, k : int >= 1
+    in_ch, out_ch : int >= 1
+        Channels that a kernel sees, and number of kernels.
+    k : int >= 1 or tuple of them
+        Side of square kernels; or one size per axis, (height, width) or (length,).
     method : str, default "he_normal"
         A key of ``INITIALIZERS``.
     dtype : {"float64", "float32"}
@@ -124,7 +134,7 @@ def init_conv_weights(
 
     Returns
     -------
-    weights : ndarray (out_ch, in_ch, k, k)
+    weights : ndarray (out_ch, in_ch, k, k), or (out_ch, in_ch, *k)
     bias : ndarray (out_ch,)
         Zeros.
 
@@ -136,11 +146,11 @@ def init_conv_weights(
     """
     where = "init_conv_weights"
     in_ch, out_ch = checks.size(where, "in_ch", in_ch), checks.size(where, "out_ch", out_ch)
-    k = checks.size(where, "k", k)
+    kernel = tuple(checks.size(where, "k", side) for side in (k if isinstance(k, tuple) else (k, k)))
     draw = INITIALIZERS[checks.choice(where, "method", method, INITIALIZERS)]
     dtype = checks.real_dtype(where, dtype)
-    shape = (out_ch, in_ch, k, k)
-    return draw(checks.generator(where, rng), shape, in_ch * k * k, out_ch).astype(dtype), np.zeros(out_ch, dtype)
+    weights = draw(checks.generator(where, rng), (out_ch, in_ch, *kernel), in_ch * math.prod(kernel), out_ch)
+    return weights.astype(dtype), np.zeros(out_ch, dtype)
 
 
 def init_embedding_weights(

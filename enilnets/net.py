@@ -16,6 +16,7 @@ from .layers.sequential import Passed
 from .ops.array import as_data, check_finite
 from .ops.gather import as_ids
 from .policy_search import PolicySearch
+from .storage.layers import parts_of
 from .training.callbacks import Callback
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History
@@ -129,7 +130,7 @@ class NeuralNet(PolicySearch, Builder):
     def _inputs(self, where: str, inputs: Any, name: str = "inputs", *, batch: bool = False) -> np.ndarray:
         """Cast ``inputs`` to a batch the layers can take; with ``batch`` a single sample is refused."""
         if self.chain.takes_ids:
-            x = as_ids(where, name, inputs, self.chain.layers[0]["vocab_size"])
+            x = as_ids(where, name, inputs, self.chain.vocab_size)
             x = x[:, None] if x.ndim == 1 else x
         else:
             x = as_data(where, name, inputs, self.dtype)
@@ -342,7 +343,8 @@ class NeuralNet(PolicySearch, Builder):
             raise StateError(
                 "Backward", "a forward pass to go back through", "none", "call Forward(x, training=True) first"
             )
-        needs = next((layer for layer in self.layers if layer.needs_training_pass), None)
+        parts = (part for layer in self.layers for part in parts_of(layer))
+        needs = next((part for part in parts if part.needs_training_pass and not part.nested), None)
         if needs is not None and not self._asked_training:
             kind = type(needs).__name__
             raise StateError(

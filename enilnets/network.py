@@ -6,6 +6,7 @@ This is what training, saving and copying work on. ``NeuralNet`` in net.py adds 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 from . import checks
 from .errors import ConfigError, ShapeError, StateError
 from .layers import Layer, Mode, Sequential
+from .layers.base import Shape
 from .layers.sequential import Passed
 from .optim import Optimizer, make_optimizer
 from .parameters import Arena
@@ -66,6 +68,8 @@ class Network:
         self.run_state: dict[str, Any] = {}  # what the last training run left to be resumed from
         self.chain = Sequential(dtype=self.dtype)
         self.arena = Arena(self.dtype)
+        self._input_shape: Shape | None = None
+        self._sample_shape: Shape | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -138,22 +142,61 @@ class Network:
         """The layers in order."""
         return self.chain.layers
 
-    def add(self: Net, layer: Layer) -> Net:
-        """Append ``layer``; its parameters join the network's arena. Returns self."""
-        if not isinstance(layer, Layer) or isinstance(layer, Sequential):
-            got, way_out = type(layer).__name__, "add the layers of a Sequential one by one"
-            raise ConfigError("NeuralNet.add(layer)", "a layer, such as layers.Dense(4, 3)", got, way_out)
+    @property
+    def input_shape(self) -> Shape | None:
+        """Shape of one input sample, if the first layer was added with one."""
+        return self._input_shape
+
+    def _shape_before(self, input_shape: Sequence[int] | None) -> Shape | None:
+        """Return the shape of the samples that the next layer gets, if it is known; check ``input_shape``."""
+        if input_shape is None:
+            return self._sample_shape
+        if self.layers or self._sample_shape is not None:
+            way_out = "leave it out: later layers follow from the first"
+            raise ConfigError("input_shape", "to be given to the first layer only", repr(input_shape), way_out)
+        if not isinstance(input_shape, (tuple, list)) or not input_shape:
+            raise ConfigError(
+                "input_shape", "the shape of one sample, such as (784,) or (1, 28, 28)", repr(input_shape)
+            )
+        return tuple(checks.size("add", "input_shape", size) for size in input_shape)
+
+    def add(self: Net, layer: Layer, input_shape: Sequence[int] | None = None) -> Net:
+        """Append ``layer``; its parameters join the network's arena.
+
+        Parameters
+        ----------
+        layer : Layer
+            Of the network's dtype, and in no other network.
+        input_shape : tuple of int, optional
+            For the first layer: the shape of one sample, such as (784,) or (1, 28, 28). The shapes between all layers
+            are then known while the network is built, so that every ``add_`` verb can do without its input size, and
+            layers that do not fit are refused at once.
+
+        Returns
+        -------
+        self
+        """
+        if not isinstance(layer, Layer):
+            got = type(layer).__name__
+            raise ConfigError("NeuralNet.add(layer)", "a layer, such as layers.Dense(4, 3)", got)
         if layer.dtype != self.dtype:
             raise ShapeError(
                 "NeuralNet.add(layer)", f"a {self.dtype} layer", f"{layer.dtype}", "make it with the same dtype="
             )
-        if any(parameter.arena is not None for parameter in layer.parameters.values()):
-            raise StateError(
-                "NeuralNet.add(layer)", "a layer of its own", "one that belongs to a network", "make a new layer"
-            )
-        self.chain.append(layer)
-        for parameter in layer.parameters.values():
+        new = list(layer.parameters.values())
+        if any(parameter.arena is not None for parameter in new) or len({id(parameter) for parameter in new}) < len(
+            new
+        ):
+            got = "one that belongs to a network, or holds a layer twice"
+            raise StateError("NeuralNet.add(layer)", "a layer of its own", got, "make a new layer")
+        shape = self._shape_before(input_shape)
+        after = None if shape is None else layer.output_shape(shape)
+        for parameter in new:
             self.arena.add(parameter)
+        self.chain.append(layer)
+        self._sample_shape = after
+        if input_shape is not None:
+            self._input_shape = shape
         self._forget()
         return self
 
@@ -172,7 +215,7 @@ class Network:
         # One entry, replaced as a whole: threads that predict with other shapes cannot mix theirs into it.
         known, output_shape = self._last_shapes
         if shape != known:
-            output_shape = self.chain.output_shape(shape)
+            output_shape = self.chain.through(shape)
             self._last_shapes = shape, output_shape
         return output_shape
 
@@ -250,6 +293,7 @@ class Network:
             training=self.training,
             rng=self.rng,
             run=self.run_state,
+            input_shape=self._input_shape,
         )
 
     def _adopt(self: Net, state: TrainingState) -> Net:
@@ -257,6 +301,8 @@ class Network:
         self._optimizer, self.dtype, self._rng, self.training = state.optimizer, state.dtype, state.rng, state.training
         self.arena, self.run_state = state.arena, state.run
         self.chain = Sequential(state.layers, dtype=state.dtype)
+        self._input_shape = state.input_shape
+        self._sample_shape = None if state.input_shape is None else self.chain.through(state.input_shape)
         self._forget()
         return self
 

@@ -140,6 +140,7 @@ class TestForward:
         net.Train(x, np.zeros(5, int), epochs=1, verbose=0)
         assert net.predict(x).shape == net.Forward(x).shape == (5, 2)
 
+    @pytest.mark.contract("N6", "N7")
     def test_modes(self, images):
         net, x = cnn(), images[0]
         assert np.array_equal(net.Forward(x), net.Forward(x)) and np.array_equal(net.Forward(x), net.predict(x))
@@ -274,6 +275,7 @@ class TestBackward:
         net.Backward(np.eye(3)[y])
         assert np.array_equal(net.arena.gradients, expected)
 
+    @pytest.mark.contract("N9")
     def test_clip_gradients_uses_the_norm_of_the_parameters(self, data):
         net, (x, y) = mlp(), data
         net.Forward(100 * x, training=True)
@@ -448,6 +450,7 @@ class TestTraining:
         net.Forward(x, training=True)
         net.Backward(y)
 
+    @pytest.mark.contract("N10")
     def test_freeze(self, images):
         net, (x, y) = cnn(), images
         net.freeze(0)
@@ -590,7 +593,8 @@ class TestRefusals:
             (lambda net: net.add_conv2d(1, 1, 3, padding=-1), "padding"),
             (lambda net: net.add_conv2d(1, 1, 3, padding="valid"), "padding"),
             (lambda net: net.add_conv2d(1, 1, 3, activation="softmax"), "activation"),
-            (lambda net: net.add(Sequential([Dense(2, 2)])), "one by one"),
+            (lambda net: net.add(Sequential([Dense(2, 2, dtype="float32")])), "dtype"),
+            (lambda net: net.add(Sequential([NeuralNet().add_dense(2, 2).layers[0]])), "network"),
             (lambda net: net.add_maxpool2d(0), "pool_size"),
             (lambda net: net.add_batchnorm(3, epsilon=0), "epsilon"),
             (lambda net: net.add_batchnorm(3, momentum=2), "momentum"),
@@ -694,6 +698,7 @@ class TestUtilities:
         net.set_lr(np.float32(0.5))
         assert net.get_lr() == 0.5 and type(net.learning_rate) is float
 
+    @pytest.mark.contract("N11")
     def test_get_and_set_weights(self, images):
         net, (x, y) = cnn(), images
         net.Train(x, y, epochs=1, verbose=0)
@@ -744,6 +749,7 @@ class TestUtilities:
     @pytest.mark.parametrize(
         "duplicate", [NeuralNet.copy, copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))]
     )
+    @pytest.mark.contract("N12")
     def test_copies_are_equal_and_independent(self, images, duplicate):
         net, (x, y) = cnn(), images
         net.TrainBatch(x, y)
@@ -832,6 +838,7 @@ class TestUtilities:
         with pytest.raises(KeyError):
             layer[0]
 
+    @pytest.mark.contract("N13")
     def test_reset_optimizer_state(self, data):
         net = mlp()
         net.TrainBatch(*data)
@@ -841,6 +848,7 @@ class TestUtilities:
         net.opt_state = []
         assert net.opt_state == [] and net.t == 1
 
+    @pytest.mark.contract("N14")
     def test_check_nan_inf(self, data):
         net, (x, y) = cnn(), (np.zeros((2, 1, 8, 8)), [0, 1])
         net.TrainBatch(x, y)
@@ -856,6 +864,7 @@ class TestUtilities:
             "Delta 8 has NaN/Inf",
         ]
 
+    @pytest.mark.contract("N15", "N16")
     def test_summary(self, capsys):
         net = NeuralNet(0.001, "adam", 0.01).add_dense(784, 256).add_dropout(0.3).add_dense(256, 10, "softmax")
         assert net.summary() is None

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from .activation import Activation
 from .base import INFERENCE, Layer, Mode
-from .conv import Conv2D
+from .concat import Concat
+from .container import Container, inside
+from .conv import Conv2D, DepthwiseConv2D
+from .conv1d import Conv1D
+from .conv_transpose import ConvTranspose2D
 from .dense import Dense
 from .dropout import Dropout
 from .embedding import Embedding
@@ -12,6 +16,7 @@ from .flatten import Flatten
 from .layernorm import GroupNorm, InstanceNorm, LayerNorm
 from .norm import BatchNorm
 from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
+from .residual import Residual
 from .sequential import Sequential
 from .sparse import Sparse
 from .upsample import Upsample2D
@@ -24,8 +29,13 @@ __all__ = [
     "AdaptiveMaxPool2D",
     "AvgPool2D",
     "BatchNorm",
+    "Concat",
+    "Container",
+    "Conv1D",
     "Conv2D",
+    "ConvTranspose2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -37,9 +47,11 @@ __all__ = [
     "LayerNorm",
     "MaxPool2D",
     "Mode",
+    "Residual",
     "Sequential",
     "Sparse",
     "Upsample2D",
+    "inside",
 ]
 
 #: Every layer that a network is built of, by the name that ``layer["type"]`` and model files use.
@@ -47,6 +59,9 @@ LAYERS: dict[str, type[Layer]] = {
     "dense": Dense,
     "sparse": Sparse,
     "conv2d": Conv2D,
+    "conv1d": Conv1D,
+    "depthwiseconv2d": DepthwiseConv2D,
+    "convtranspose2d": ConvTranspose2D,
     "flatten": Flatten,
     "maxpool2d": MaxPool2D,
     "avgpool2d": AvgPool2D,
@@ -62,4 +77,7 @@ LAYERS: dict[str, type[Layer]] = {
     "dropout": Dropout,
     "embedding": Embedding,
     "activation": Activation,
+    "sequential": Sequential,
+    "residual": Residual,
+    "concat": Concat,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class Activation(ActivatedLayer):
 
     type = "activation"
     settings = ("activation", "activation_params")
+    older_files: ClassVar[dict[str, Any]] = {"activation_params": {}}
 
     def __init__(
         self,

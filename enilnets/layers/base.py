@@ -97,6 +97,10 @@ class Layer(MutableMapping):
     settings: ClassVar[tuple[str, ...]] = ()
     #: Settings that may be changed after construction.
     adjustable: ClassVar[tuple[str, ...]] = ()
+    #: Settings that hold layers, in layers that are made of layers; see ``Container``.
+    nested: ClassVar[tuple[str, ...]] = ()
+    #: Settings that older files lack, with the value they meant.
+    older_files: ClassVar[dict[str, Any]] = {}
     #: Whether ``documented_cache`` has anything to show.
     caches: ClassVar[bool] = False
     #: Whether it has ``forward_with_activation``, which does the work of an Activation layer behind it on the way.
@@ -133,6 +137,10 @@ class Layer(MutableMapping):
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one output sample for an input sample of ``shape``; ShapeError if the layer cannot take it."""
         return shape
+
+    def output_width(self, width: int | None) -> int | None:
+        """Features or channels of the output for an input of ``width``; None if only its shape tells."""
+        return width
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Any]:
         """Return the output for a batch ``x`` and what ``backward`` needs."""
@@ -274,7 +282,7 @@ class Layer(MutableMapping):
         if key == "type":
             return type(self).type
         if key == "_frozen":
-            return self._frozen
+            return self.frozen
         if key.startswith("d_") and key[2:] in self.parameters:
             return self.parameters[key[2:]].grad
         return self.recent[key]

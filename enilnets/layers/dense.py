@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -50,7 +50,15 @@ class Dense(ActivatedLayer):
     """
 
     type = "dense"
-    settings = ("n_in", "n_out", "activation", "init_method", "use_bias", "activation_params")
+    settings: ClassVar[tuple[str, ...]] = (
+        "n_in",
+        "n_out",
+        "activation",
+        "init_method",
+        "use_bias",
+        "activation_params",
+    )
+    older_files: ClassVar[dict[str, Any]] = {"activation_params": {}}
     takes_images = False
 
     def __init__(
@@ -102,6 +110,10 @@ class Dense(ActivatedLayer):
             )
             raise self.shape_error(f"(batch, {self.n_in})", shape, way_out)
         return (*shape[:-1], self.n_out)
+
+    def output_width(self, width: int | None) -> int:
+        """See Layer."""
+        return self.n_out
 
     def node(self, mode: Mode) -> Node | None:
         """See Layer."""

@@ -87,6 +87,10 @@ class Embedding(Layer):
             raise self.shape_error("(batch,) or (batch, sequence)", shape)
         return (*(shape or (1,)), self.embed_dim)
 
+    def output_width(self, width: int | None) -> int:
+        """See Layer."""
+        return self.embed_dim
+
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, tuple[np.ndarray, Shape]]:
         """See Layer; ``x`` holds ids, as integers or as floats that are whole."""
         ids = x.reshape(-1, 1) if x.ndim == 1 else x

@@ -32,6 +32,10 @@ class Flatten(Layer):
         """See Layer."""
         return (math.prod(shape),)
 
+    def output_width(self, width: int | None) -> int | None:
+        """See Layer."""
+        return None
+
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Shape]:
         """See Layer."""
         return x.reshape(len(x), math.prod(x.shape[1:])), x.shape

@@ -123,6 +123,11 @@ class LayerNorm(SampleNorm):
         """See Layer; three axes to normalise are those of an image."""
         return isinstance(self.normalized_shape, tuple) and len(self.normalized_shape) == 3
 
+    def output_width(self, width: int | None) -> int:
+        """See Layer."""
+        shape = self.normalized_shape
+        return shape if isinstance(shape, int) else shape[0 if len(shape) == 3 else -1]
+
     def output_shape(self, shape: Shape) -> Shape:
         """See Layer."""
         wanted = self.normalized_shape
@@ -215,6 +220,10 @@ class GroupNorm(SampleNorm):
         """See Layer."""
         return f"GroupNorm({self.num_groups}, {self.num_channels})"
 
+    def output_width(self, width: int | None) -> int:
+        """See Layer."""
+        return self.num_channels
+
     def output_shape(self, shape: Shape) -> Shape:
         """See Layer."""
         if not shape or shape[0] != self.num_channels:
@@ -270,6 +279,10 @@ class InstanceNorm(SampleNorm):
     def name(self) -> str:
         """See Layer."""
         return f"InstanceNorm({self.num_features})"
+
+    def output_width(self, width: int | None) -> int:
+        """See Layer."""
+        return self.num_features
 
     def output_shape(self, shape: Shape) -> Shape:
         """See Layer."""

@@ -103,6 +103,10 @@ class BatchNorm(Layer):
             raise self.shape_error(f"(batch, {n}) or (batch, {n}, height, width)", shape)
         return shape
 
+    def output_width(self, width: int | None) -> int:
+        """See Layer."""
+        return self.num_features
+
     def node(self, mode: Mode) -> Node:
         """See Layer."""
         n, gamma, beta = self.num_features, self.parameters["gamma"], self.parameters["beta"]

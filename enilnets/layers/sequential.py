@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ShapeError, StateError
 from ..ops.array import real
 from ..ops.chain import Pass, Program
 from ..parameters import CHANGES
 from .base import INFERENCE, Layer, Mode, Node, Shape
+from .container import Container
 
 __all__ = ["Passed", "Sequential"]
 
@@ -80,6 +80,11 @@ class Passed:
         """What every layer saved, or would have saved."""
         return [self.saved_by(layer) for layer in range(self.stages[-1].stop if self.stages else 0)]
 
+    @property
+    def last(self) -> Any:
+        """What the last layer saved, or would have saved."""
+        return self.saved_by(len(self.layers) - 1)
+
     def saved_by(self, layer: int) -> Any:
         """What layer number ``layer`` saved, or would have saved."""
         stage, run = next((s, r) for s, r in zip(self.stages, self.runs, strict=True) if layer < s.stop)
@@ -121,12 +126,15 @@ def _restored(
     return passed
 
 
-class Sequential(Layer):
+class Sequential(Container):
     """Layers one after the other.
 
     Parameters
     ----------
     layers : iterable of Layer
+        Without any, the output is the input.
+    dtype : {"float64", "float32"}, optional
+        Default: that of the layers.
 
     Notes
     -----
@@ -144,25 +152,23 @@ class Sequential(Layer):
     """
 
     type = "sequential"
+    settings = ("layers",)
+    nested = ("layers",)
 
-    def __init__(self, layers: Iterable[Layer] = (), *, dtype: Any = "float64", rng: Any = None) -> None:
-        super().__init__(dtype=dtype)
+    def __init__(self, layers: Iterable[Layer] = (), *, dtype: Any = None, rng: Any = None) -> None:
         self.layers = list(layers)
         #: By mode, what the layers make up: (changes, layers, stages).
         self._plans: dict[Any, tuple[int, list[Layer], list[Stage]]] = {}
-        for index, layer in enumerate(self.layers):
-            self._adopt(index, layer)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Sequential:
-        return Sequential([copy.deepcopy(layer) for layer in self.layers], dtype=self.dtype)
+        super().__init__({str(i): layer for i, layer in enumerate(self.layers)}, dtype)
 
     def append(self, layer: Layer) -> None:
-        """Add ``layer`` at the end."""
-        self._adopt(len(self.layers), layer)
+        """Add ``layer`` at the end. A chain inside of a network is fixed."""
+        mine, its = (next(iter(part.parameters.values()), None) for part in (self, layer))
+        if mine is not None and its is not None and mine.arena is not its.arena:
+            way_out = "append before the chain is added, or add(layer) to the network"
+            raise StateError("Sequential.append(layer)", "a chain of its own", "one in a network", way_out)
+        self._adopt(str(len(self.layers)), layer)
         self.layers.append(layer)
-
-    def _adopt(self, index: int, layer: Layer) -> None:
-        self.parameters.update({f"{index}.{name}": parameter for name, parameter in layer.parameters.items()})
 
     @property
     def name(self) -> str:
@@ -170,26 +176,29 @@ class Sequential(Layer):
         return f"Sequential({len(self.layers)} layers)"
 
     @property
-    def takes_images(self) -> bool | None:  # type: ignore[override]
-        """See Layer; the first layer that cares decides."""
-        return next((layer.takes_images for layer in self.layers if layer.takes_images is not None), None)
+    def head(self) -> str:
+        """See Layer; that of the last layer."""
+        return self.layers[-1].head if self.layers else "linear"
 
-    @property
-    def takes_ids(self) -> bool:  # type: ignore[override]
-        """See Layer; the first layer decides."""
-        return bool(self.layers) and self.layers[0].takes_ids
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """See Layer."""
+    def through(self, shape: Shape) -> Shape:
+        """See Container."""
         for layer in self.layers:
             shape = layer.output_shape(shape)
         return shape
+
+    def output_width(self, width: int | None) -> int | None:
+        """See Layer."""
+        for layer in self.layers:
+            width = layer.output_width(width)
+        return width
 
     def _plan(self, mode: Mode) -> tuple[int, list[Layer], list[Stage]]:
         """The count of changes, the layers, and what they make up in this mode, planned again after every change."""
         key = mode.training if mode.dropout_rate is None else mode.dropout_rate, mode.keep_z
         known = self._plans.get(key)
         if known is None or known[0] != CHANGES.count or known[1] != self.layers:
+            if self.layers != list(self.children.values()):
+                raise StateError("Sequential.layers", "the layers that were added", "others", "use append(layer)")
             known = CHANGES.count, list(self.layers), plan(self.layers, mode, self.dtype)
             # Replaced as a whole, for threads that read it meanwhile; small, whatever dropout rates are asked for.
             self._plans = {**(self._plans if len(self._plans) < 8 else {}), key: known}
@@ -223,6 +232,8 @@ class Sequential(Layer):
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Passed]:
         """See Layer."""
+        if not mode.backward:
+            return self.infer(x), Passed([], [], -1, x)
         changes, layers, stages = self._plan(mode)
         passed = Passed(layers, stages, changes, x)
         for stage in stages:
@@ -236,11 +247,27 @@ class Sequential(Layer):
         passed.output = x
         return x, passed
 
+    def saved_of(self, name: str, saved: Passed) -> Any:
+        """See Container."""
+        return saved.saved_by(int(name))
+
+    def pre_activation(self, saved: Passed) -> np.ndarray | None:
+        """See Layer; that of the last layer."""
+        return saved.layers[-1].pre_activation(saved.last) if saved.layers else None
+
+    def delta(self, dy: np.ndarray, saved: Passed) -> np.ndarray:
+        """See Layer; that of the last layer."""
+        return saved.layers[-1].delta(dy, saved.last) if saved.layers else dy
+
     def backward_delta(
         self, dz: np.ndarray, saved: Passed, *, params: bool = True, inputs: bool = True
     ) -> np.ndarray | None:
         """See Layer."""
-        return self.propagate(dz, saved, params=params, inputs=inputs)
+        return self.propagate(dz, saved, params=params, inputs=inputs, at_pre_activation=True)
+
+    def backward(self, dy: np.ndarray, saved: Passed, *, params: bool = True, inputs: bool = True) -> np.ndarray | None:
+        """See Layer; in one go, with the last activation in its program."""
+        return self.propagate(dy, saved, params=params, inputs=inputs)
 
     def propagate(
         self,

@@ -16,9 +16,10 @@ import numpy as np
 
 from .. import checks
 from ..errors import EnilnetsError, ModelFormatError, StateError
-from ..layers import LAYERS, Layer
+from ..layers import LAYERS, Layer, Sequential
 from ..optim import OPTIMIZERS, Optimizer
 from ..parameters import Arena
+from .layers import built, described, parts_of
 
 __all__ = ["VERSION", "TrainingState", "from_parts", "plain_rng", "refusing_damage", "to_parts"]
 
@@ -43,6 +44,7 @@ class TrainingState:
     training: bool
     rng: np.random.Generator
     run: dict[str, Any] = field(default_factory=dict)  # plain containers and arrays, from training
+    input_shape: tuple[int, ...] | None = None
 
 
 def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -53,7 +55,7 @@ def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray
     if state.optimizer.state:
         state.optimizer.allocate(state.arena)  # a layer may have been added since the last step
     for i, layer in enumerate(state.layers):
-        layers.append({"type": layer.type, "settings": layer.config(), "frozen": layer.frozen})
+        layers.append(described(layer))
         arrays.update({f"layers.{i}.{name}": array.copy() for name, array in layer.arrays().items()})
         for slot, vector in state.optimizer.state.items():
             for name, p in layer.parameters.items():
@@ -77,6 +79,8 @@ def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray
         "training": state.training,
         "rng": _plain(state.rng.bit_generator.state),
     }
+    if state.input_shape is not None:
+        config["input_shape"] = list(state.input_shape)
     if state.run:
         config["run"] = _take_arrays_out(state.run, "run", arrays)
     return config, arrays
@@ -107,8 +111,10 @@ def _check_known(state: TrainingState) -> None:
     """Refuse what ``from_parts`` could not build again, while the message can still say what it is."""
     way_out = "enter the class in the table, or keep the arrays with enilnets.storage.safetensors.save"
     for i, layer in enumerate(state.layers):
-        if LAYERS.get(layer.type) is not type(layer):
-            raise StateError(f"saving or copying layer {i}", "a class in layers.LAYERS", type(layer).__name__, way_out)
+        for part in parts_of(layer):
+            if LAYERS.get(part.type) is not type(part):
+                got = type(part).__name__
+                raise StateError(f"saving or copying layer {i}", "a class in layers.LAYERS", got, way_out)
     if OPTIMIZERS.get(state.optimizer.name) is not type(state.optimizer):
         got = type(state.optimizer).__name__
         raise StateError("saving or copying the optimizer", "a class in optim.OPTIMIZERS", got, way_out)
@@ -165,15 +171,7 @@ def _build(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) ->
     layers: list[Layer] = []
     arena = Arena(dtype)
     for i, entry in enumerate(config["layers"]):
-        kind = LAYERS[checks.choice(where, f"layers.{i}.type", entry["type"], LAYERS)]
-        settings = _object(where, entry["settings"])
-        if set(settings) != set(kind.settings):
-            raise ModelFormatError(where, f"settings {sorted(kind.settings)} of layer {i}", str(sorted(settings)))
-        values = {name: take(f"layers.{i}.{name}", shape) for name, shape in kind.shapes(settings).items()}
-        layer = kind.blank(settings, dtype)
-        for name, value in values.items():
-            layer[name] = value
-        layer.frozen = checks.flag(where, f"layers.{i}.frozen", entry["frozen"])
+        layer = built(where, f"layers.{i}", entry, dtype, take)
         for parameter in layer.parameters.values():
             arena.add(parameter)
         layers.append(layer)
@@ -206,7 +204,17 @@ def _build(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) ->
         training=checks.flag(where, "training", config["training"]),
         rng=_generator(where, config["rng"]),
         run=run,
+        input_shape=_input_shape(where, config.get("input_shape"), layers),
     )
+
+
+def _input_shape(where: str, value: Any, layers: list[Layer]) -> tuple[int, ...] | None:
+    """Return the shape of one sample if it is known (older files do not say) and the layers can take it."""
+    if value is None:
+        return None
+    input_shape = tuple(checks.size(where, "input_shape", size) for size in value)
+    Sequential(layers, dtype=layers[0].dtype).through(input_shape)
+    return input_shape
 
 
 def _object(where: str, value: Any) -> dict[str, Any]:

@@ -7,10 +7,23 @@ import numpy as np
 import pytest
 
 from enilnets.errors import ConfigError, EnilnetsError, ShapeError
-from enilnets.layers import LAYERS, Mode
+from enilnets.layers import (
+    LAYERS,
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Mode,
+    Residual,
+    Sequential,
+)
 from enilnets.net import NeuralNet
 from enilnets.ops.activation import ACTIVATIONS
 from enilnets.parameters import Table
+from enilnets.storage.layers import described
 from tests.gradients import check_direction
 
 
@@ -25,6 +38,7 @@ class Ids(tuple):
 
 #: Per type: constructor arguments and sample shapes to run with. Sizes differ along every axis, so that none can be
 #: taken for another.
+#: Layers made of layers are given as functions of the dtype.
 EXAMPLES = {
     "dense": [
         *[({"n_in": 5, "n_out": 3, "activation": name}, (5,)) for name in ACTIVATIONS],
@@ -53,6 +67,26 @@ EXAMPLES = {
         ({"in_ch": 2, "out_ch": 2, "k": 3, "activation": "tanh", "stride": 2, "padding": "same"}, (2, 8, 7)),
         ({"in_ch": 2, "out_ch": 4, "k": 1, "activation": "linear"}, (2, 3, 5)),
         ({"in_ch": 2, "out_ch": 3, "k": 2, "activation": "elu", "activation_params": {"alpha": 0.4}}, (2, 3, 5)),
+        ({"in_ch": 4, "out_ch": 6, "k": (3, 2), "activation": "tanh", "groups": 2, "dilation": 2}, (4, 7, 6)),
+        ({"in_ch": 2, "out_ch": 3, "k": 2, "activation": "tanh", "stride": (2, 1), "padding": (0, 1)}, (2, 5, 3)),
+    ],
+    "conv1d": [
+        ({"in_ch": 2, "out_ch": 3, "k": 3}, (2, 7)),
+        ({"in_ch": 4, "out_ch": 2, "k": 2, "activation": "tanh", "stride": 2, "padding": 1, "groups": 2}, (4, 6)),
+        ({"in_ch": 3, "out_ch": 2, "k": 3, "activation": "gelu", "padding": "same", "dilation": 2}, (3, 8)),
+    ],
+    "depthwiseconv2d": [
+        ({"in_ch": 3, "k": 3}, (3, 5, 6)),
+        ({"in_ch": 2, "k": (2, 3), "depth_multiplier": 3, "activation": "tanh", "stride": 2, "padding": 1}, (2, 5, 6)),
+    ],
+    "convtranspose2d": [
+        ({"in_ch": 2, "out_ch": 3, "k": 3}, (2, 4, 5)),
+        ({"in_ch": 3, "out_ch": 2, "k": (2, 3), "activation": "tanh", "stride": 2, "padding": (0, 1)}, (3, 3, 4)),
+        (
+            {"in_ch": 4, "out_ch": 6, "k": 3, "activation": "gelu", "stride": (2, 3), "output_padding": 1, "groups": 2},
+            (4, 3, 2),
+        ),
+        ({"in_ch": 1, "out_ch": 2, "k": 2, "activation": "linear", "dilation": 2, "output_padding": 1}, (1, 3, 4)),
     ],
     "flatten": [({}, (2, 3, 4)), ({}, (5,))],
     "maxpool2d": [({"p": 2}, (3, 6, 4)), ({"p": 3}, (2, 7, 8)), ({"p": 1}, (1, 2, 3))],
@@ -87,9 +121,56 @@ EXAMPLES = {
         *[({"activation": name}, (5,)) for name in ACTIVATIONS],
         ({"activation": "elu", "activation_params": {"alpha": 0.4}}, (5,)),
     ],
+    "sequential": [
+        (lambda dtype: Sequential(dtype=dtype), (5,)),
+        (lambda dtype: Sequential([dense(5, 4, "tanh", dtype), dense(4, 3, "softmax", dtype)]), (5,)),
+        (
+            lambda dtype: Sequential([Flatten(dtype=dtype), dense(12, 3, "gelu", dtype), BatchNorm(3, dtype=dtype)]),
+            (3, 4),
+        ),
+        (
+            lambda dtype: Sequential([conv(2, 3, dtype), BatchNorm(3, dtype=dtype), Activation("relu", dtype=dtype)]),
+            (2, 4, 5),
+        ),
+        (
+            lambda dtype: Sequential(
+                [Sequential([dense(5, 4, "tanh", dtype), Dropout(0.3, dtype=dtype)]), dense(4, 4, "linear", dtype)]
+            ),
+            (5,),
+        ),
+    ],
+    "residual": [
+        (lambda dtype: Residual(dense(5, 7, "tanh", dtype), dense(7, 5, "linear", dtype)), (5,)),
+        (
+            lambda dtype: Residual(conv(2, 3, dtype), BatchNorm(3, dtype=dtype), shortcut=conv(2, 3, dtype, "linear")),
+            (2, 4, 5),
+        ),
+        (
+            lambda dtype: Residual(
+                Residual(dense(4, 4, "tanh", dtype)), Dropout(0.3, dtype=dtype), Residual(Dropout(0.5, dtype=dtype))
+            ),
+            (4,),
+        ),
+    ],
+    "concat": [
+        (lambda dtype: Concat(dense(5, 3, "tanh", dtype), None, [dense(5, 4, "swish", dtype)]), (5,)),
+        (lambda dtype: Concat(conv(2, 3, dtype), Residual(conv(2, 2, dtype)), axis=1), (2, 4, 5)),
+        (lambda dtype: Concat(dense(5, 2, "linear", dtype), dense(5, 3, "gelu", dtype), axis=-1), (6, 5)),
+        (lambda dtype: Concat(conv(2, 2, dtype), None, conv(2, 2, dtype, "tanh"), axis=3), (2, 3, 4)),
+    ],
 }
+
+
+def dense(n_in, n_out, activation, dtype):
+    return Dense(n_in, n_out, activation, dtype=dtype, rng=n_out)
+
+
+def conv(in_ch, out_ch, dtype, activation="tanh"):
+    return Conv2D(in_ch, out_ch, 3, activation, padding="same", dtype=dtype, rng=out_ch)
+
+
 CASES = [(name, settings, shape) for name, examples in EXAMPLES.items() for settings, shape in examples]
-IDS = [f"{name}-{settings}-{shape}" for name, settings, shape in CASES]
+IDS = [f"{name}-{i if callable(settings) else settings}-{shape}" for i, (name, settings, shape) in enumerate(CASES)]
 
 
 def test_every_layer_has_examples():
@@ -103,7 +184,7 @@ def case(request):
 
 def make(case, dtype="float64", seed=3):
     name, settings, shape = case
-    layer = LAYERS[name](**settings, dtype=dtype, rng=seed)
+    layer = settings(dtype) if callable(settings) else LAYERS[name](**settings, dtype=dtype, rng=seed)
     rng = np.random.default_rng(seed)
     for parameter in layer.parameters.values():  # biases and gammas off their symmetric start
         parameter.value[...] += 0.1 * rng.normal(size=parameter.value.shape)
@@ -301,8 +382,8 @@ def test_deepcopy_is_independent(case):
 
 def test_config_and_shapes_build_the_layer_again(case):
     layer, _ = make(case)
-    twin = LAYERS[layer.type](**layer.config(), dtype="float64", rng=0)
-    assert twin.config() == layer.config()
+    twin = type(layer).blank(layer.config(), "float64")
+    assert described(twin) == described(layer)
     assert {name: a.shape for name, a in twin.arrays().items()} == type(layer).shapes(layer.config())
 
 
@@ -317,7 +398,7 @@ def test_save_and_load(case, name, tmp_path):
     net.Save(tmp_path / name)
     twin = NeuralNet().Load(tmp_path / name)
     assert np.array_equal(net.infer(x), twin.infer(x))
-    assert twin.layers[0].config() == layer.config()
+    assert described(twin.layers[0]) == described(layer)
 
 
 def test_mapping(case):

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from enilnets import NeuralNet, optim
-from enilnets.layers import LAYERS, Mode
+from enilnets.layers import LAYERS, Concat, Conv2D, Dense, Mode, Residual, Sequential
 from tests.parity import counterparts
 from tests.parity.counterparts import assert_close, tensor
 
@@ -115,6 +115,55 @@ def test_conv2d_activations(name, dtype, rng):
         return counterparts.ACTIVATIONS[name](F.conv2d(x, weights, bias, padding=1))
 
     compare(layer, conv, normal(rng, (3, 2, 7, 5), dtype), rng)
+
+
+@pytest.mark.parametrize("stride, padding, dilation, groups", [(1, 1, 2, 1), (2, (1, 0), 1, 2), ((1, 3), 2, (2, 1), 4)])
+def test_conv2d_dilation_and_groups(stride, padding, dilation, groups, dtype, isa, rng):
+    steps = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    layer = make("conv2d", dtype, rng, in_ch=4, out_ch=8, k=(3, 2), **steps, activation="linear")
+
+    def conv(x, weights, bias):
+        return F.conv2d(x, weights, bias, stride, padding, dilation, groups)
+
+    compare(layer, conv, normal(rng, (2, 4, 9, 11), dtype), rng)
+
+
+@pytest.mark.parametrize("depth_multiplier", [1, 3])
+def test_depthwiseconv2d(depth_multiplier, dtype, isa, rng):
+    settings = {"in_ch": 5, "k": 3, "depth_multiplier": depth_multiplier, "padding": 1}
+    layer = make("depthwiseconv2d", dtype, rng, **settings, activation="linear")
+
+    def conv(x, weights, bias):
+        return F.conv2d(x, weights, bias, padding=1, groups=5)
+
+    compare(layer, conv, normal(rng, (2, 5, 7, 9), dtype), rng)
+
+
+@pytest.mark.parametrize("stride, padding, dilation, groups", [(1, 0, 1, 1), (2, 1, 1, 2), (3, 2, 2, 4)])
+def test_conv1d(stride, padding, dilation, groups, dtype, isa, rng):
+    steps = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    layer = make("conv1d", dtype, rng, in_ch=4, out_ch=8, k=3, **steps, activation="linear")
+
+    def conv(x, weights, bias):
+        return F.conv1d(x, weights, bias, stride, padding, dilation, groups)
+
+    compare(layer, conv, normal(rng, (3, 4, 17), dtype), rng)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding, output_padding", [(0, 0), (1, 0), ((0, 1), (1, 0))])
+@pytest.mark.parametrize("dilation, groups", [(1, 1), (2, 1), (2, 2)])
+def test_convtranspose2d(stride, padding, output_padding, dilation, groups, dtype, isa, rng):
+    if stride == dilation == 1 and output_padding:
+        return  # which neither side takes
+    steps = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
+    layer = make("convtranspose2d", dtype, rng, in_ch=4, out_ch=6, k=(3, 2), **steps, groups=groups, activation="tanh")
+
+    def conv(x, weights, bias):
+        y = F.conv_transpose2d(x, weights, bias, stride, padding, output_padding, groups, dilation)
+        return torch.tanh(y)
+
+    compare(layer, conv, normal(rng, (2, 4, 5, 7), dtype), rng)
 
 
 PLANES = [(1, 1, 3, 3), (2, 3, 7, 5), (3, 2, 6, 9), (1, 5, 13, 11), (2, 2, 8, 33)]
@@ -331,3 +380,54 @@ def test_dropout(training, dtype, rng):
     theirs_y.backward(tensor(dy, learn=False))
     assert_close(y, theirs_y, 4)
     assert_close(layer.backward(dy, saved), theirs.grad, 4)
+
+
+def compare_container(layer, function, x, rng):
+    """``compare`` with random parameters; those inside are handed to ``function`` in order, weights then bias."""
+    for parameter in layer.parameters.values():
+        parameter.value[...] += 0.3 * rng.normal(size=parameter.value.shape)
+    compare(layer, lambda x, **parameters: function(x, *parameters.values()), x, rng)
+
+
+def image_conv(in_ch, out_ch, dtype, activation="tanh"):
+    return Conv2D(in_ch, out_ch, 3, activation, padding=1, dtype=dtype, rng=0)
+
+
+def test_sequential(dtype, rng):
+    layer = Sequential([Dense(5, 7, "tanh", dtype=dtype, rng=0), Dense(7, 3, "softmax", dtype=dtype, rng=1)])
+
+    def chain(x, w1, b1, w2, b2):
+        return torch.softmax(F.linear(torch.tanh(F.linear(x, w1, b1)), w2, b2), -1)
+
+    compare_container(layer, chain, normal(rng, (6, 5), dtype), rng)
+
+
+def test_residual_blocks_back_to_back(dtype, rng):
+    blocks = Sequential([Residual(image_conv(3, 3, dtype)), Residual(image_conv(3, 3, dtype))])
+
+    def chain(x, w1, b1, w2, b2):
+        x = x + torch.tanh(F.conv2d(x, w1, b1, padding=1))
+        return x + torch.tanh(F.conv2d(x, w2, b2, padding=1))
+
+    compare_container(blocks, chain, normal(rng, (2, 3, 6, 7), dtype), rng)
+
+
+def test_residual_with_a_shortcut(dtype, rng):
+    shortcut = Conv2D(2, 4, 1, "linear", stride=2, dtype=dtype, rng=0)
+    layer = Residual(Conv2D(2, 4, 3, "tanh", stride=2, padding=1, dtype=dtype, rng=1), shortcut=shortcut)
+
+    def block(x, w, b, ws, bs):
+        return torch.tanh(F.conv2d(x, w, b, 2, 1)) + F.conv2d(x, ws, bs, 2)
+
+    compare_container(layer, block, normal(rng, (2, 2, 7, 6), dtype), rng)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3, -1])
+def test_concat(axis, dtype, rng):
+    layer = Concat(image_conv(2, 2, dtype), None, [image_conv(2, 3, dtype), image_conv(3, 2, dtype)], axis=axis)
+
+    def branches(x, w1, b1, w2, b2, w3, b3):
+        second = torch.tanh(F.conv2d(torch.tanh(F.conv2d(x, w2, b2, padding=1)), w3, b3, padding=1))
+        return torch.cat([torch.tanh(F.conv2d(x, w1, b1, padding=1)), x, second], axis)
+
+    compare_container(layer, branches, normal(rng, (2, 2, 5, 4), dtype), rng)

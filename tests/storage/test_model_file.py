@@ -278,6 +278,54 @@ def test_edited_files_are_refused_and_nothing_is_half_loaded(parts, tmp_path, ed
     assert same(before, snapshot(net)) and len(net.layers) == 2
 
 
+def nested(**settings):
+    """An edit that puts layers inside of layers where the first dense layer was."""
+
+    def edit(arrays, config):
+        config["layers"][-1] = {"type": "residual", "settings": settings, "frozen": False}
+
+    return edit
+
+
+FLATTEN = {"type": "flatten", "settings": {}, "frozen": False}
+
+
+def deep(levels):
+    entry = FLATTEN
+    for _ in range(levels):
+        entry = {"type": "sequential", "settings": {"layers": [entry]}, "frozen": False}
+    return entry
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        nested(layers=[]),
+        nested(layers=[], shortcut=None),
+        nested(layers=FLATTEN, shortcut=None),
+        nested(layers=3, shortcut=None),
+        nested(layers=[FLATTEN], shortcut=[FLATTEN]),
+        nested(layers=[FLATTEN], shortcut="identity"),
+        nested(layers=[{**FLATTEN, "type": "os.system"}], shortcut=None),
+        nested(layers=[{**FLATTEN, "frozen": 1}], shortcut=None),
+        nested(layers=[deep(300)], shortcut=None),
+    ],
+)
+def test_edited_containers_are_refused(parts, tmp_path, edit):
+    test_edited_files_are_refused_and_nothing_is_half_loaded(parts, tmp_path, edit)
+
+
+def test_files_of_before_a_setting_load_with_what_they_meant(parts, tmp_path):
+    arrays, config = parts
+    for entry in config["layers"]:
+        for name in ("dilation", "groups"):
+            entry["settings"].pop(name, None)
+    safetensors.save(tmp_path / "old.safetensors", arrays, {"enilnets": json.dumps(config)})
+    old, new = (NeuralNet().Load(tmp_path / f"{name}.safetensors") for name in ("old", "net"))
+    assert old.layers[0]["dilation"] == old.layers[0]["groups"] == 1
+    assert same(snapshot(old), snapshot(new)) and np.array_equal(old.predict(X), new.predict(X))
+
+
 @pytest.mark.parametrize("settings", ["", "nonsense", "[]", "3", "{}", "[" * 100_000])
 def test_settings_that_are_no_settings(parts, tmp_path, settings):
     safetensors.save(tmp_path / "bad.safetensors", parts[0], {"enilnets": settings})
