@@ -25,6 +25,7 @@ cdef extern from "parallel/conv.h" nogil:
         const void *weights
         const void *b
         const void *dy
+        const void *positive
     void conv_prepare(conv_call *call)
     void conv_prepare_input(conv_call *call)
     void conv_prepare_weights(conv_call *call)
@@ -200,8 +201,10 @@ def conv2d(x, w, b, y, work, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_
 
 
 def conv2d_backward_input(dy, w, dx, work, Py_ssize_t stride_h, Py_ssize_t stride_w, Py_ssize_t pad_top,
-                          Py_ssize_t pad_left, Py_ssize_t dilation_h=1, Py_ssize_t dilation_w=1, Py_ssize_t groups=1):
-    """Overwrite ``dx`` (n, c, h, w) with the gradient at the input, from ``dy`` (n, o, oh, ow) and ``w``."""
+                          Py_ssize_t pad_left, Py_ssize_t dilation_h=1, Py_ssize_t dilation_w=1, Py_ssize_t groups=1,
+                          positive=None):
+    """Overwrite ``dx`` (n, c, h, w) with the gradient at the input, from ``dy`` (n, o, oh, ow) and ``w``; with 0 where
+    ``positive`` (n, c, h, w), if given, is not positive."""
     cdef Arrays a
     cdef conv_call call
     cdef conv_geometry *g = &call.geometry
@@ -209,6 +212,9 @@ def conv2d_backward_input(dy, w, dx, work, Py_ssize_t stride_h, Py_ssize_t strid
     set_steps(g, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups)
     try:
         call.y = take_image(&a, g, dx, "dx", True)
+        call.positive = NULL
+        if positive is not None:
+            call.positive = real(&a, positive, "positive", 4, False, g.n, g.c, g.h, g.w)
         call.weights = take_weights(&a, g, w, "w", False)
         call.x = take_outputs(&a, g, dy, "dy", False)
         call.dtype = a.dtype

@@ -1,6 +1,6 @@
 /* Two-dimensional convolution (cross-correlation) over channels-first images; the kernels are in conv.c.
  *
- * x, dx: (n, c, h, w)   weights, dw: (o, c / groups, kh, kw)   b, db: (o), or NULL   y, dy: (n, o, oh, ow)
+ * x, dx, positive: (n, c, h, w)   weights, dw: (o, c / groups, kh, kw)   b, db: (o), or NULL   y, dy: (n, o, oh, ow)
  * col: (n oh ow, c kh kw), one row per output pixel   work: scratch of conv2d_workspace and so on, in elements
  * Whatever a window covers outside of the image is zero; pad_top and pad_left say where the first window begins, oh and
  * ow where the last one does. Output channels and channels lie in `groups` equal groups, and the weights of a group see
@@ -33,7 +33,8 @@ typedef struct {
                           const REAL *restrict b, int relu, REAL *restrict work, const conv_geometry *g, \
                           const conv_part *part)) \
     KERNEL(void, conv2d_backward_input, (REAL *restrict dx, const REAL *restrict dy, const REAL *restrict weights, \
-                                         REAL *restrict work, const conv_geometry *g, const conv_part *part)) \
+                                         const REAL *restrict positive, REAL *restrict work, \
+                                         const conv_geometry *g, const conv_part *part)) \
     KERNEL(void, conv2d_backward_weights, (REAL *restrict sums, const REAL *restrict dy, const REAL *restrict x, \
                                            REAL *restrict work, const conv_geometry *g, const conv_part *part)) \
     KERNEL(void, conv2d_add_weights, (REAL *restrict dw, REAL *restrict db, REAL *restrict sums, \

@@ -47,20 +47,54 @@ static void EN_NAME(scatter)(REAL *restrict phases, const REAL *restrict dy, con
     }
 }
 
+/* dx: in/out, zero where `positive` is not positive; pixels first .. stop of channels channel .. stop_channel, counted
+ * through all images */
+static void EN_NAME(keep_positive)(REAL *restrict dx, const REAL *restrict positive, ptrdiff_t first, ptrdiff_t stop,
+                                   ptrdiff_t channel, ptrdiff_t stop_channel, const conv_geometry *g)
+{
+    const ptrdiff_t pixels = g->h * g->w;
+    for (ptrdiff_t end; first < stop; first = end) {
+        const ptrdiff_t image = first / pixels, inside = first % pixels;
+        end = conv_least(stop, (image + 1) * pixels);
+        for (ptrdiff_t c = channel; c < stop_channel; ++c) {
+            const ptrdiff_t from = (image * g->c + c) * pixels + inside;
+            for (ptrdiff_t i = from; i < from + end - first; ++i)
+                dx[i] = positive[i] > 0 ? dx[i] : 0;
+        }
+    }
+}
+
+/* conv2d_backward_input, where that is a convolution of its own: as many images at a time as share panels, so that what
+ * they wrote is still near when `positive` is looked at. */
+static void EN_NAME(gather)(REAL *restrict dx, const REAL *restrict dy, const REAL *restrict weights,
+                            const REAL *restrict positive, REAL *restrict work, const conv_geometry *g,
+                            const conv_part *part)
+{
+    const conv_layout at = conv_layout_of(g);
+    const conv_geometry turned = conv_transposed(g);
+    const EN_NAME(filters) filters = {weights + at.window - 1, NULL, {at.window, at.taps, -1}, at.o * at.taps, 0};
+    const ptrdiff_t pixels = g->h * g->w, together = positive ? conv_layout_of(&turned).together : g->n;
+    for (ptrdiff_t first = part->first, stop; first < part->stop; first = stop) {
+        stop = conv_least(part->stop, (first / pixels + together) * pixels);
+        EN_NAME(convolve_images)(dx, dy, filters, work, first, stop, &turned);
+        if (positive)
+            EN_NAME(keep_positive)(dx, positive, first, stop, 0, g->c, g);
+    }
+}
+
 /* conv2d_backward_input.  dx = col2im(dcol),   dcol[(image, i, j), tap] = sum_o dy[image, o, i, j] weights[o, tap]
  * At stride 1, dx[image, channel, i, j] = sum_{o, ky, kx} weights[o, channel, ky, kx] dy[image, o, i + pad_top - ky dilation_h,
  * j + pad_left - kx dilation_w] is a convolution with the taps in reverse. Else panel by panel: TILE_COLUMNS pixels of
- * dcol exist at a time. */
+ * dcol exist at a time. With `positive`, the output of a ReLU, dx is the gradient in front of that. */
 static void EN_NAME(conv2d_backward_input)(REAL *restrict dx, const REAL *restrict dy, const REAL *restrict weights,
-                                           REAL *restrict work, const conv_geometry *g, const conv_part *part)
+                                           const REAL *restrict positive, REAL *restrict work, const conv_geometry *g,
+                                           const conv_part *part)
 {
     const conv_layout at = conv_layout_of(g);
     if (part->first == part->stop || g->c == 0 || g->h == 0 || g->w == 0)
         return;
     if (conv_gathers(g)) {
-        const conv_geometry turned = conv_transposed(g);
-        const EN_NAME(filters) filters = {weights + at.window - 1, NULL, {at.window, at.taps, -1}, at.o * at.taps, 0};
-        EN_NAME(convolve_images)(dx, dy, filters, work, part->first, part->stop, &turned);
+        EN_NAME(gather)(dx, dy, weights, positive, work, g, part);
         return;
     }
     const conv_factors by = {0, 0, 0};
@@ -78,5 +112,7 @@ static void EN_NAME(conv2d_backward_input)(REAL *restrict dx, const REAL *restri
             EN_NAME(scatter)(phases, dy + (first * g->o + group * at.o) * at.pixels, weights + group * at.o * at.taps, images,
                              channel - group * at.c, block.channels, outputs, panel, tables.images, g, &at);
             EN_NAME(from_phases)(dx, phases, &block, g, &at);
+            if (positive)
+                EN_NAME(keep_positive)(dx, positive, first * g->h * g->w, (first + images) * g->h * g->w, channel, stop, g);
         }
 }

@@ -15,7 +15,7 @@ typedef struct {
     ptrdiff_t workspace, shared;                         /* elements of `work`: per thread, and in front of those */
     void *y, *dw, *db, *work;                            /* y: or dx */
     const void *x, *weights, *b;                         /* x: or dy of the input gradient */
-    const void *dy;
+    const void *dy, *positive;
 } conv_call;
 
 enum {
@@ -138,8 +138,8 @@ static inline void conv_block_input(void *context, ptrdiff_t block, int worker)
 {
     const conv_call *call = context;
     const conv_part part = conv_part_of(call, block);
-    EN_CALL(conv, conv2d_backward_input, call->dtype, call->y, call->x, call->weights, conv_work(call, worker),
-            &call->geometry, &part);
+    EN_CALL(conv, conv2d_backward_input, call->dtype, call->y, call->x, call->weights, call->positive,
+            conv_work(call, worker), &call->geometry, &part);
 }
 
 /* Plans conv2d_backward_weights: the chunks that the sums are cut into anyway, and units of output channels. */

@@ -73,6 +73,7 @@ def conv2d_backward_input(
     dilation_h: int = 1,
     dilation_w: int = 1,
     groups: int = 1,
+    positive: _Array | None = None,
 ) -> None: ...
 def conv2d_backward_weights(
     dy: _Array,

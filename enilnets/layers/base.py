@@ -105,6 +105,8 @@ class Layer(MutableMapping):
     caches: ClassVar[bool] = False
     #: Whether it has ``forward_with_activation``, which does the work of an Activation layer behind it on the way.
     takes_activation: ClassVar[bool] = False
+    #: Whether ``backward_delta`` takes ``relu=True``: the input came out of a ReLU, and the gradient is that before it.
+    undoes_relu: ClassVar[bool] = False
     #: Whether its input is row numbers, which reach it as they are: no cast to the dtype of the network may round them.
     takes_ids: ClassVar[bool] = False
     #: True if a 3-D input is one image, False if it is (batch, sequence, features), None if the next layer decides.

@@ -37,6 +37,7 @@ class Convolution(ActivatedLayer):
     correlate: ClassVar[Callable[..., tuple[np.ndarray, Any]]]
     correlate_backward: ClassVar[Callable[..., tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]]]
     takes_images = True
+    undoes_relu: ClassVar[bool] = True
     activations = tuple(name for name in ACTIVATIONS if name != "softmax")  # which works on the last axis
     k: Sides
     stride: Sides
@@ -99,11 +100,19 @@ class Convolution(ActivatedLayer):
         y, linear = self.linear(x, relu=True)
         return y, Activated(linear, None, "relu", y)
 
-    def linear_backward(self, dz: np.ndarray, saved: Any, *, params: bool, inputs: bool) -> np.ndarray | None:
+    def backward_delta(
+        self, dz: np.ndarray, saved: Activated, *, params: bool = True, inputs: bool = True, relu: bool = False
+    ) -> np.ndarray | None:
         """See ActivatedLayer."""
-        dw, db = self.room("weights"), self.room("bias")
+        return self.linear_backward(dz, saved.linear, params=params and not self.frozen, inputs=inputs, relu=relu)
+
+    def linear_backward(
+        self, dz: np.ndarray, saved: Any, *, params: bool, inputs: bool, relu: bool = False
+    ) -> np.ndarray | None:
+        """See ActivatedLayer; behind a ReLU if ``relu``."""
+        room = {"dw": self.room("weights"), "db": self.room("bias")}
         weights = self.parameters["weights"].value
-        dx, dw, db = self.correlate_backward(dz, saved, weights, params=params, inputs=inputs, dw=dw, db=db)
+        dx, dw, db = self.correlate_backward(dz, saved, weights, params=params, inputs=inputs, relu=relu, **room)
         self.accumulate(weights=dw, bias=db)
         return dx
 

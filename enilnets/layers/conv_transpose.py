@@ -64,6 +64,7 @@ class ConvTranspose2D(Convolution):
     """
 
     type = "convtranspose2d"
+    undoes_relu = False
     settings = (
         "in_ch",
         "out_ch",
@@ -142,7 +143,9 @@ class ConvTranspose2D(Convolution):
         weights, bias = self.parameters["weights"].value, self.parameters["bias"].value
         return conv_transpose2d(x, weights, bias, **self._steps())
 
-    def linear_backward(self, dz: np.ndarray, saved: Any, *, params: bool, inputs: bool) -> np.ndarray | None:
+    def linear_backward(
+        self, dz: np.ndarray, saved: Any, *, params: bool, inputs: bool, relu: bool = False
+    ) -> np.ndarray | None:
         """See ActivatedLayer."""
         weights, room = self.parameters["weights"].value, self.room("weights")
         dx, dw, db = conv_transpose2d_backward(dz, saved, weights, params=params, inputs=inputs, dw=room)

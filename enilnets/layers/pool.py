@@ -62,16 +62,17 @@ class MaxPool2D(Pool2D):
     """
 
     type = "maxpool2d"
+    undoes_relu = True
 
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Any]:
         """See Layer."""
         return maxpool2d(x, self.p, backward=mode.backward)
 
     def backward_delta(
-        self, dz: np.ndarray, saved: Any, *, params: bool = True, inputs: bool = True
+        self, dz: np.ndarray, saved: Any, *, params: bool = True, inputs: bool = True, relu: bool = False
     ) -> np.ndarray | None:
         """See Layer."""
-        return maxpool2d_backward(dz, saved) if inputs else None
+        return maxpool2d_backward(dz, saved, relu=relu) if inputs else None
 
 
 class AvgPool2D(Pool2D):
@@ -125,15 +126,17 @@ class BinnedPool2D(Layer):
 class BinnedMaxPool2D(BinnedPool2D):
     """Largest value of each bin."""
 
+    undoes_relu = True
+
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Any]:
         """See Layer."""
         return adaptive_maxpool2d(x, self.bins, backward=mode.backward)
 
     def backward_delta(
-        self, dz: np.ndarray, saved: Any, *, params: bool = True, inputs: bool = True
+        self, dz: np.ndarray, saved: Any, *, params: bool = True, inputs: bool = True, relu: bool = False
     ) -> np.ndarray | None:
         """See Layer."""
-        return maxpool2d_backward(dz, saved) if inputs else None
+        return maxpool2d_backward(dz, saved, relu=relu) if inputs else None
 
 
 class BinnedAvgPool2D(BinnedPool2D):

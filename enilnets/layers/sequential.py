@@ -11,7 +11,7 @@ from ..errors import ShapeError, StateError
 from ..ops.array import real
 from ..ops.chain import Pass, Program
 from ..parameters import CHANGES
-from .base import INFERENCE, Layer, Mode, Node, Shape
+from .base import INFERENCE, Activated, Layer, Mode, Node, Shape
 from .container import Container
 
 __all__ = ["Passed", "Sequential"]
@@ -98,6 +98,13 @@ class Passed:
     def deltas(self) -> list[np.ndarray | None]:
         """After the way back: the gradient before each layer's activation, None for layers that were not visited."""
         return [self._deltas.get(i, delta) for i, delta in enumerate(self._kept("delta"))]
+
+    def ends_in_relu(self, stage: int) -> bool:
+        """Whether a stage, of one layer alone, ended in a ReLU."""
+        if stage < 0 or self.stages[stage].stop - self.stages[stage].first > 1:
+            return False
+        saved = getattr(self.runs[stage], "saved", None)
+        return isinstance(saved, Activated) and saved.name == "relu"
 
     def put_delta(self, layer: int, delta: np.ndarray) -> None:
         """Note the delta of a layer whose program did not go back."""
@@ -303,17 +310,22 @@ class Sequential(Container):
             raise ShapeError(f"{self.name}.backward(dy)", f"{output.dtype} {output.shape}", f"{dy.dtype} {dy.shape}")
         lowest = 0 if inputs or all_deltas else self._lowest_trainable()
         gradient: Any = dy
-        for stage, run in zip(reversed(passed.stages), reversed(passed.runs), strict=True):
+        for number, (stage, run) in reversed(list(enumerate(zip(passed.stages, passed.runs, strict=True)))):
             if stage.stop <= lowest:
                 break
             first = max(stage.first, lowest)
             wanted = inputs or first > lowest
             if isinstance(run, LayerPass):
-                layer, saved, together = self.layers[stage.first], run.saved, stage.stop - stage.first > 1
+                layer: Any = self.layers[stage.first]
+                saved, together = run.saved, stage.stop - stage.first > 1
                 if at_pre_activation and together:
                     saved = layer.divide(saved)[0]
                 dz = gradient if at_pre_activation else layer.delta(gradient, saved)
                 run.delta = None if together else dz  # of two layers, neither's delta came to exist
+                if wanted and layer.undoes_relu and passed.ends_in_relu(number - 1):
+                    gradient = layer.backward_delta(dz, saved, params=params, relu=True)
+                    at_pre_activation = True
+                    continue
                 gradient = layer.backward_delta(dz, saved, params=params, inputs=wanted)
             elif passed.changes == CHANGES.count:
                 gradient = run.backward(

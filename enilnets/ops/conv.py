@@ -259,6 +259,7 @@ def conv2d_backward(
     *,
     params: bool = True,
     inputs: bool = True,
+    relu: bool = False,
     dw: np.ndarray | None = None,
     db: np.ndarray | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
@@ -274,6 +275,8 @@ def conv2d_backward(
         The weights that ``conv2d`` was called with.
     params, inputs : bool
         Whether ``dw`` and ``db``, and ``dx``, are wanted.
+    relu : bool, default False
+        The input came out of a ReLU, and ``dx`` is to be the gradient before it: 0 where the input is not positive.
     dw, db : ndarray, optional
         C-contiguous arrays to overwrite with the gradients, in the shape of ``w`` and (out_channels,), or flat.
 
@@ -309,7 +312,7 @@ def conv2d_backward(
         _kernels.conv2d_backward_weights(dy, x, dw, db, empty(needed[2][1], x.dtype), *geometry.steps)
     if inputs:
         dx = empty(x.shape, x.dtype)
-        _kernels.conv2d_backward_input(dy, w, dx, empty(needed[1][1], x.dtype), *geometry.steps)
+        _kernels.conv2d_backward_input(dy, w, dx, empty(needed[1][1], x.dtype), *geometry.steps, x if relu else None)
     return (dx, dw, db) if params else (dx, None, None)
 
 
@@ -390,6 +393,7 @@ def conv1d_backward(
     *,
     params: bool = True,
     inputs: bool = True,
+    relu: bool = False,
     dw: np.ndarray | None = None,
     db: np.ndarray | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
@@ -401,7 +405,7 @@ def conv1d_backward(
     saved : tuple
         As returned by ``conv1d``.
     w : ndarray (out_channels, channels / groups, kernel_length)
-    params, inputs, dw, db
+    params, inputs, relu, dw, db
         As in ``conv2d_backward``.
 
     Returns
@@ -418,7 +422,7 @@ def conv1d_backward(
     dtype = saved[0].dtype
     kernel = _rows("conv1d_backward", "w", _alike("conv1d_backward", "w", w, dtype), "(out_channels, channels, length)")
     rows = _rows("conv1d_backward", "dy", _alike("conv1d_backward", "dy", dy, dtype), "(batch, out_channels, length)")
-    dx, dw, db = conv2d_backward(rows, saved, kernel, params=params, inputs=inputs, dw=dw, db=db)
+    dx, dw, db = conv2d_backward(rows, saved, kernel, params=params, inputs=inputs, relu=relu, dw=dw, db=db)
     return None if dx is None else dx[:, :, 0], None if dw is None else dw[:, :, 0], db
 
 

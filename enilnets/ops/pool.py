@@ -9,6 +9,7 @@ import numpy as np
 from .._ext import pool as _kernels
 from ..checks import integer
 from ..errors import ShapeError, StateError
+from .activation import activation_backward
 from .array import empty, output, real, same_shape
 
 __all__ = [
@@ -31,6 +32,8 @@ class MaxPoolSaved(NamedTuple):
     """int32 (batch, channels, height // p, width // p): place of each maximum in its height x width plane."""
     shape: tuple[int, ...]
     """Shape of the input."""
+    y: np.ndarray
+    """The output."""
 
 
 class AvgPoolSaved(NamedTuple):
@@ -105,10 +108,10 @@ def maxpool2d(
     y = output("maxpool2d", out, shape, x.dtype)
     argmax = empty(shape, np.dtype(np.int32)) if backward else None
     _kernels.maxpool2d(y, argmax, x, p)
-    return y, None if argmax is None else MaxPoolSaved(argmax, x.shape)
+    return y, None if argmax is None else MaxPoolSaved(argmax, x.shape, y)
 
 
-def maxpool2d_backward(dy: np.ndarray, saved: MaxPoolSaved | None) -> np.ndarray:
+def maxpool2d_backward(dy: np.ndarray, saved: MaxPoolSaved | None, *, relu: bool = False) -> np.ndarray:
     """Send each gradient to the element that was the maximum of its window.
 
     Parameters
@@ -116,6 +119,8 @@ def maxpool2d_backward(dy: np.ndarray, saved: MaxPoolSaved | None) -> np.ndarray
     dy : ndarray (batch, channels, height // p, width // p)
     saved : MaxPoolSaved
         From ``maxpool2d``.
+    relu : bool, default False
+        The input came out of a ReLU, and the gradient is to be that before it: 0 where the maximum is not positive.
 
     Returns
     -------
@@ -133,6 +138,8 @@ def maxpool2d_backward(dy: np.ndarray, saved: MaxPoolSaved | None) -> np.ndarray
         raise StateError("maxpool2d_backward", "saved places of the maxima", "None", "run maxpool2d with backward=True")
     dy = real("maxpool2d_backward", "dy", dy)
     same_shape("maxpool2d_backward", "dy", dy, saved.argmax.shape)
+    if relu:
+        dy = activation_backward("relu", dy, saved.y)
     dx = empty(saved.shape, dy.dtype)
     _kernels.maxpool2d_backward(dx, dy, saved.argmax)
     return dx
@@ -250,7 +257,7 @@ def adaptive_maxpool2d(
     y = output("adaptive_maxpool2d", out, shape, x.dtype)
     argmax = empty(shape, np.dtype(np.int32)) if backward else None
     _kernels.adaptive_maxpool2d(y, argmax, x)
-    return y, None if argmax is None else MaxPoolSaved(argmax, x.shape)
+    return y, None if argmax is None else MaxPoolSaved(argmax, x.shape, y)
 
 
 def adaptive_avgpool2d(

@@ -163,9 +163,11 @@ TEST(conv2d)
     }
 }
 
-static REAL *NAME(input_gradient)(const conv_geometry *g, const REAL *dy, const REAL *weights, int parts)
+static REAL *NAME(input_gradient)(const conv_geometry *g, const REAL *dy, const REAL *weights, const REAL *positive,
+                                  int parts)
 {
-    conv_call call = {.geometry = *g, .dtype = DTYPE, .y = UNSET(X_SIZE), .x = dy, .weights = weights};
+    conv_call call = {
+        .geometry = *g, .dtype = DTYPE, .y = UNSET(X_SIZE), .x = dy, .weights = weights, .positive = positive};
     RUN(call, conv_prepare_input, parts, cut(&call, conv_gathers(g) ? 5 : call.unit), conv_run_input)
     return call.y;
 }
@@ -174,13 +176,17 @@ TEST(conv2d_backward_input)
 {
     FOR_GEOMETRIES(geometries) {
         const REAL *dy = RANDOM(Y_SIZE, -1, 1), *weights = RANDOM(g->o * TAPS, -1, 1);
-        const REAL *dx = NAME(input_gradient)(g, dy, weights, 0), *in_parts = NAME(input_gradient)(g, dy, weights, 1);
+        const REAL *x = RANDOM(X_SIZE, -1, 1), *dx = NAME(input_gradient)(g, dy, weights, NULL, 0);
+        const REAL *in_parts = NAME(input_gradient)(g, dy, weights, NULL, 1);
+        const REAL *positive = NAME(input_gradient)(g, dy, weights, x, 1);
         WIDE(dx_, X_SIZE)
         FOR_PRODUCTS
             ADD(dx_, x_at, (wide)dy[Y_AT] * weights[o * TAPS + tap]);
         AGREE(dx, X_SIZE, OF_GROUP * g->kh * g->kw)
-        EACH(at, X_SIZE)
+        EACH(at, X_SIZE) {
             agree("dx in parts", at, in_parts[at], dx[at], 0);
+            agree("dx before relu", at, positive[at], x[at] > 0 ? dx[at] : 0, 0);
+        }
     }
 }
 

@@ -189,6 +189,10 @@ def case_conv2d_backward_input(rng, dtype):
         dx = np.full_like(x, np.nan)
         conv.conv2d_backward_input(dy, w, dx, work_for(1, x, w, geometry, dtype), *steps(geometry))
         close(dx, *conv2d_backward_input(*double(dy, w), x.shape, geometry, np.finfo(dtype).eps))
+        positive = np.full_like(x, np.nan)
+        work = work_for(1, x, w, geometry, dtype)
+        conv.conv2d_backward_input(dy, w, positive, work, *steps(geometry), positive=x)
+        np.testing.assert_array_equal(positive, np.where(x > 0, dx, 0))
 
 
 def case_conv2d_backward_weights(rng, dtype):
