@@ -312,7 +312,9 @@ def conv2d_backward(
         _kernels.conv2d_backward_weights(dy, x, dw, db, empty(needed[2][1], x.dtype), *geometry.steps)
     if inputs:
         dx = empty(x.shape, x.dtype)
-        _kernels.conv2d_backward_input(dy, w, dx, empty(needed[1][1], x.dtype), *geometry.steps, x if relu else None)
+        _kernels.conv2d_backward_input(
+            dy, w, dx, empty(needed[1][1], x.dtype), *geometry.steps, positive=x if relu else None
+        )
     return (dx, dw, db) if params else (dx, None, None)
 
 
