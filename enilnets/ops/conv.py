@@ -298,6 +298,7 @@ def conv2d_backward(
     With the windows of ``x`` as rows of ``col`` (see ``im2col``): ``dw = Σ dyᵀ col``, ``db = Σ dy`` and
     ``dx = col2im(dy w)``, where the sums run over images and pixels.
     """
+    geometry: Geometry
     x, geometry = saved
     w = _alike("conv2d_backward", "w", w, x.dtype)
     dy = _alike("conv2d_backward", "dy", dy, x.dtype)
