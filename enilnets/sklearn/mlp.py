@@ -46,6 +46,7 @@ class MLP(NetworkEstimator):
         verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         beta_1: float = 0.9,
@@ -67,6 +68,7 @@ class MLP(NetworkEstimator):
         self.verbose = verbose
         self.warm_start = warm_start
         self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.beta_1 = beta_1
@@ -106,6 +108,7 @@ class MLP(NetworkEstimator):
         for name in ("alpha", "power_t"):
             checks.number(where, name, getattr(self, name), 0.0)
         checks.fraction(where, "momentum", self.momentum)
+        checks.flag(where, "nesterovs_momentum", self.nesterovs_momentum)
         for name in ("beta_1", "beta_2"):
             checks.fraction(where, name, getattr(self, name), one=False)
         checks.number(where, "epsilon", self.epsilon, 0.0, above=True)
@@ -127,7 +130,7 @@ class MLP(NetworkEstimator):
     def _optimizer(self) -> str | Optimizer:
         if self.solver == "adam":
             return Adam(self.beta_1, self.beta_2, self.epsilon)
-        return SGD(self.momentum) if self.solver == "sgd" else self.solver
+        return SGD(self.momentum, self.nesterovs_momentum) if self.solver == "sgd" else self.solver
 
     def _begin(self, batch_size: int, restart: bool) -> None:
         # scikit-learn divides the penalty, like the loss, by the samples of a batch.
@@ -179,6 +182,8 @@ class MLPClassifier(Classification, MLP):
         ``fit`` goes on from where training is, instead of from new weights.
     momentum : float in [0, 1], default 0.9
         For ``solver="sgd"``.
+    nesterovs_momentum : bool, default True
+        For ``solver="sgd"``: Nesterov's momentum, see ``optim.SGD``, or else heavy-ball.
     early_stopping : bool, default False
         Set a part of the data aside, stop when the score on it stops improving, and keep the best weights.
     validation_fraction : float in (0, 1), default 0.1
@@ -214,9 +219,8 @@ class MLPClassifier(Classification, MLP):
     Notes
     -----
     Different from scikit-learn's: two classes are two softmax outputs, not one logistic output; weights are drawn by
-    Glorot & Bengio 2010, eq. 16, for every activation, and biases begin at zero; momentum is not Nesterov's; ``X`` is
-    dense. There is no ``solver="lbfgs"``, no ``shuffle`` (samples are), no ``max_fun`` and no
-    ``nesterovs_momentum``.
+    Glorot & Bengio 2010, eq. 16, for every activation, and biases begin at zero; ``X`` is dense. There is no
+    ``solver="lbfgs"``, no ``shuffle`` (samples are) and no ``max_fun``.
 
     Examples
     --------
@@ -241,9 +245,9 @@ class MLPRegressor(Regression, MLP):
     ----------
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter
         See MLPClassifier.
-    random_state, tol, verbose, warm_start, momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon
+    random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction
         See MLPClassifier.
-    n_iter_no_change
+    beta_1, beta_2, epsilon, n_iter_no_change
         See MLPClassifier.
 
     Attributes

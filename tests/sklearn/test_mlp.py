@@ -103,6 +103,24 @@ class TestRegressor:
         np.testing.assert_allclose(model.intercepts_[0], b - 0.1 * 2 * error.sum(0) / error.size, rtol=1e-10)
         assert model.loss_ == pytest.approx(np.mean(error**2)) and model.out_activation_ == "identity"
 
+    @pytest.mark.parametrize("nesterov", [True, False])
+    def test_momentum_is_the_formula(self, nesterov, rng):
+        """v <- 0.5 v - lr g; w <- w + (0.5 v - lr g with Nesterov's, else v)."""
+        x, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
+        settings = dict(solver="sgd", momentum=0.5, learning_rate_init=0.1, alpha=0.0, random_state=0)
+        model = MLPRegressor((), nesterovs_momentum=nesterov, **settings).partial_fit(x, y)
+        model.net_.opt_state = []
+        w, b, v = model.coefs_[0].copy(), model.intercepts_[0].copy(), 0.0
+        for _ in range(3):
+            error = x @ w + b - y
+            step = -0.1 * 2 * np.vstack([x.T @ error, error.sum(0)]) / 20
+            v = 0.5 * v + step
+            move = 0.5 * v + step if nesterov else v
+            w, b = w + move[:3], b + move[3]
+            model.partial_fit(x, y)
+        np.testing.assert_allclose(model.coefs_[0], w, rtol=1e-10)
+        np.testing.assert_allclose(model.intercepts_[0], b, rtol=1e-10)
+
     def test_predictions_have_the_shape_of_the_targets(self, rng):
         x = rng.normal(size=(30, 3))
         for y in (x[:, 0], x[:, :1], x[:, :2]):
@@ -137,7 +155,10 @@ def test_settings_reach_the_optimizer(blobs):
     adam = MLPClassifier(beta_1=0.8, beta_2=0.9, epsilon=1e-6, learning_rate_init=0.5, max_iter=1).fit(x, y).net_
     assert (adam.optimizer.beta1, adam.optimizer.beta2, adam.optimizer.epsilon) == (0.8, 0.9, 1e-6)
     assert adam.learning_rate == 0.5 and adam.l2_lambda == 0.0001 / 120
-    assert MLPClassifier(solver="sgd", momentum=0.3, max_iter=1).fit(x, y).net_.momentum == 0.3
+    for nesterov in (True, False):
+        sgd = MLPClassifier(solver="sgd", momentum=0.3, nesterovs_momentum=nesterov, max_iter=1).fit(x, y).net_
+        assert (sgd.momentum, sgd.optimizer.nesterov) == (0.3, nesterov)
+    assert MLPClassifier().nesterovs_momentum is True  # as in scikit-learn
     assert MLPClassifier(solver="rmsprop", max_iter=1).fit(x, y).net_.optimizer_type == "rmsprop"
 
 
@@ -278,6 +299,7 @@ def test_verbose_prints_loss_and_score(blobs, capsys):
         ("tol", -1e-3, ">= 0"),
         ("warm_start", 1, "True or False"),
         ("momentum", 1.5, r"\[0, 1\]"),
+        ("nesterovs_momentum", 1, "True or False"),
         ("early_stopping", "yes", "True or False"),
         ("validation_fraction", 1.0, r"\[0, 1\)"),
         ("beta_1", 1.0, r"\[0, 1\)"),
