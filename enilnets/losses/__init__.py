@@ -19,7 +19,7 @@ from .kernels import KernelLoss
 from .rows import RowLoss
 from .table import LOSSES, as_options, check_loss, check_options, per_sample, warn_of_doubts
 from .targets import as_target, one_hot
-from .weights import as_weights
+from .weights import as_sample_weights, as_weights
 
 __all__ = [
     "LOSSES",
@@ -28,6 +28,7 @@ __all__ = [
     "Loss",
     "RowLoss",
     "as_options",
+    "as_sample_weights",
     "as_target",
     "as_weights",
     "at_head",

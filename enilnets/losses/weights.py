@@ -14,7 +14,7 @@ from ..ops.array import as_data
 from .base import along
 from .table import LOSSES
 
-__all__ = ["as_weights"]
+__all__ = ["as_sample_weights", "as_weights"]
 
 
 def as_weights(
@@ -51,13 +51,11 @@ def as_weights(
     """
     weights = None
     if sample_weight is not None:
-        weights = _sample_weights(where, sample_weight, target)
+        weights = as_sample_weights(where, sample_weight, target)
     if class_weight is not None:
         of_classes = _class_weights(where, loss, class_weight, target)
         weights = of_classes if weights is None else of_classes * along(weights, of_classes)
-    if weights is not None and len(weights) and not weights.any():
-        given = "sample_weight" if class_weight is None else "class_weight"
-        raise DataError(f"{where}({given})", "at least one weight above 0", "none")
+        _check_some(where, "class_weight", weights)
     return weights
 
 
@@ -65,18 +63,25 @@ def _rows(target: np.ndarray) -> tuple[int, ...]:
     return target.shape[:-1] if target.ndim > 1 else target.shape
 
 
-def _sample_weights(where: str, value: Any, target: np.ndarray) -> np.ndarray:
+def as_sample_weights(where: str, value: Any, target: np.ndarray) -> np.ndarray:
+    """Turn what a user passes as ``sample_weight`` into weights of ``target``'s samples or rows; see ``as_weights``."""
     weights = as_data(where, "sample_weight", value, target.dtype)
     if weights.shape not in (target.shape[:1], _rows(target)) or weights.ndim == 0:
         expected = f"shape {target.shape[:1]}, one weight per sample"
         raise ShapeError(f"{where}(sample_weight)", expected, f"shape {weights.shape}")
     _check_signs(where, "sample_weight", weights)
+    _check_some(where, "sample_weight", weights)
     return weights
 
 
 def _check_signs(where: str, name: str, weights: np.ndarray) -> None:
     if weights.size and weights.min() < 0:
         raise DataError(f"{where}({name})", "numbers >= 0", str(weights.min()))
+
+
+def _check_some(where: str, name: str, weights: np.ndarray) -> None:
+    if len(weights) and not weights.any():
+        raise DataError(f"{where}({name})", "at least one weight above 0", "only zeros")
 
 
 def _class_weights(where: str, loss: str, value: Any, target: np.ndarray) -> np.ndarray:
