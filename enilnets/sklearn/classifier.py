@@ -30,7 +30,7 @@ class Classification(ClassifierMixin, NetworkEstimator):
 
     _multilabel: bool
 
-    def fit(self: Estimator, X: Any, y: Any) -> Estimator:
+    def fit(self: Estimator, X: Any, y: Any, sample_weight: Any = None) -> Estimator:
         """Train on all data until the loss or, with ``early_stopping``, the validation score stops improving.
 
         Parameters
@@ -38,6 +38,9 @@ class Classification(ClassifierMixin, NetworkEstimator):
         X : array_like (samples, features)
         y : array_like (samples,) or (samples, labels)
             Classes of any kind that sorts, numbers or strings; or 0 and 1 per label, for several labels per sample.
+        sample_weight : array_like (samples,), optional
+            A number >= 0 per sample, whose loss and validation score count so much; one of weight 2 is like two, one
+            of weight 0 like none.
 
         Returns
         -------
@@ -48,15 +51,17 @@ class Classification(ClassifierMixin, NetworkEstimator):
         ValueError
             For settings out of range, or data that cannot be learned from.
         """
-        return self._fit(X, y)
+        return self._fit(X, y, sample_weight)
 
-    def partial_fit(self: Estimator, X: Any, y: Any, classes: Any = None) -> Estimator:
+    def partial_fit(self: Estimator, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Estimator:
         """Train for one epoch on the data given, going on from where training is.
 
         Parameters
         ----------
         X, y
             As for ``fit``; ``y`` need not hold all classes.
+        sample_weight : array_like (samples,), optional
+            As for ``fit``.
         classes : array_like (classes,), optional
             All classes that will ever come; needed in the first call, unless ``y`` holds several labels per sample.
 
@@ -66,7 +71,7 @@ class Classification(ClassifierMixin, NetworkEstimator):
         """
         if classes is None and not hasattr(self, "net_") and type_of_target(y) != "multilabel-indicator":
             raise ConfigError(f"{type(self).__name__}.partial_fit(classes)", "all classes in the first call", "None")
-        return self._partial_fit(X, y, classes)
+        return self._partial_fit(X, y, sample_weight, classes)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class of each sample, or 0 and 1 per label.
@@ -148,10 +153,12 @@ class Classification(ClassifierMixin, NetworkEstimator):
     def _yes(self, outputs: np.ndarray) -> np.ndarray:
         return outputs > (0 if self.net_.head == "linear" else 0.5)
 
-    def _score_outputs(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+    def _score_outputs(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
         if self._multilabel:
-            return float(np.mean((self._yes(outputs) == (targets > 0.5)).all(1)))
-        return float(np.mean(outputs.argmax(1) == targets.argmax(1)))
+            right = (self._yes(outputs) == (targets > 0.5)).all(1)
+        else:
+            right = outputs.argmax(1) == targets.argmax(1)
+        return float(np.average(right, weights=weights))
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
         return None if self._multilabel else targets.argmax(1)

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import checks
 from ..errors import DataError, ShapeError
+from ..losses import as_sample_weights
 from ..net import NeuralNet
+from .samples import Samples
 
 __all__ = ["NetworkEstimator", "Patience"]
 
@@ -67,8 +68,8 @@ class NetworkEstimator(BaseEstimator):
         """Return the name of the loss that goes with the network's last activation, or raise ConfigError."""
         raise NotImplementedError
 
-    def _score_outputs(self, outputs: np.ndarray, targets: np.ndarray) -> float:
-        """Return the score that early stopping watches."""
+    def _score_outputs(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
+        """Return the score that early stopping watches, a mean weighted like scikit-learn's."""
         raise NotImplementedError
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
@@ -85,8 +86,11 @@ class NetworkEstimator(BaseEstimator):
         """Return the samples as the network takes them."""
         return x
 
-    def _begin(self, batch_size: int, restart: bool) -> None:
-        """Set what the network needs to know of a call of ``fit`` (``restart``) or ``partial_fit``."""
+    def _begin(self, batch_weight: float, restart: bool) -> None:
+        """Set what the network needs to know of a call of ``fit`` (``restart``) or ``partial_fit``.
+
+        ``batch_weight`` is what the weights of a batch add up to in the mean; without weights, its samples.
+        """
 
     def _epoch_ended(self) -> None:
         """Do what follows every epoch."""
@@ -109,12 +113,17 @@ class NetworkEstimator(BaseEstimator):
         checks.fraction(where, "validation_fraction", self.validation_fraction, one=False)
         checks.flag(where, "warm_start", self.warm_start)
 
-    def _validate(self, X: Any, y: Any, first: bool, classes: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    def _validate(self, X: Any, y: Any, sample_weight: Any, first: bool, classes: Any = None) -> Samples:
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), multi_output=True, reset=first)
-        return X, self._encode(y, first, classes)
+        if sample_weight is None:
+            return Samples(X, self._encode(y, first, classes))
+        weights = as_sample_weights(f"{type(self).__name__}.fit", sample_weight, X)
+        # A sample of weight 0 is no sample: not in a batch, its batch statistics, or the validation part.
+        return Samples(X, self._encode(y, first, classes), weights).take(np.flatnonzero(weights))
 
-    def _create(self, X: np.ndarray, targets: np.ndarray, seed: int) -> None:
+    def _create(self, samples: Samples, seed: int) -> None:
         """Make the network and everything that describes an untrained one."""
+        X, targets, _ = samples
         rng = np.random.default_rng(seed)
         net = self._make_net(X.shape[1], targets.shape[1], X.dtype, rng)
         shape = net.predict(self._shaped(X[:1])).shape[1:]
@@ -132,54 +141,49 @@ class NetworkEstimator(BaseEstimator):
         self.best_loss_: float | None = None
         self.t_ = 0
 
-    def _fit(self: Estimator, X: Any, y: Any) -> Estimator:
+    def _fit(self: Estimator, X: Any, y: Any, sample_weight: Any) -> Estimator:
         self._check_settings()
         seed, split = (int(n) for n in check_random_state(self.random_state).randint(2**31 - 1, size=2))
         first = not (self.warm_start and hasattr(self, "net_"))
-        X, targets = self._validate(X, y, first)
+        samples = self._validate(X, y, sample_weight, first)
         if first:
-            self._create(X, targets, seed)
-        X, targets = self._cast(X, targets)
-        validation = None
+            self._create(samples, seed)
+        samples, validation = self._cast(samples), None
         if self.early_stopping:
-            X, x_val, targets, y_val = train_test_split(
-                X,
-                targets,
-                test_size=self.validation_fraction,
-                random_state=split,
-                stratify=self._strata(targets),
-            )
-            if len(x_val) < 2:
+            n = len(samples.x)
+            samples, validation = samples.split(self.validation_fraction, split, self._strata(samples.targets))
+            if len(validation.x) < 2:
                 where = f"{type(self).__name__}(validation_fraction)"
-                raise DataError(where, "at least 2 samples to validate with", f"{len(x_val)} of {len(X) + len(x_val)}")
-            validation = x_val, y_val
-        batch_size = self._batch_size(len(X))
-        self._begin(batch_size, restart=True)
-        self._run_epochs(X, targets, batch_size, validation)
+                raise DataError(where, "at least 2 samples to validate with", f"{len(validation.x)} of {n}")
+        batch_size = self._batch_size(samples)
+        self._begin(batch_size * samples.mean_weight, restart=True)
+        self._run_epochs(samples, batch_size, validation)
         return self
 
-    def _partial_fit(self: Estimator, X: Any, y: Any, classes: Any = None) -> Estimator:
+    def _partial_fit(self: Estimator, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Estimator:
         self._check_settings()
         first = not hasattr(self, "net_")
-        X, targets = self._validate(X, y, first, classes)
+        samples = self._validate(X, y, sample_weight, first, classes)
         if first:
-            self._create(X, targets, int(check_random_state(self.random_state).randint(2**31 - 1)))
-        batch_size = self._batch_size(len(X))
-        self._begin(batch_size, restart=first)
+            self._create(samples, int(check_random_state(self.random_state).randint(2**31 - 1)))
+        batch_size = self._batch_size(samples)
+        self._begin(batch_size * samples.mean_weight, restart=first)
         self.n_iter_ = 0
-        if not self._run_epoch(*self._cast(X, targets), batch_size):
+        if not self._run_epoch(self._cast(samples), batch_size):
             self._warn_of_interrupt()
         return self
 
-    def _cast(self, X: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._shaped(np.asarray(X, self.net_.dtype)), np.asarray(targets, self.net_.dtype)
+    def _cast(self, samples: Samples) -> Samples:
+        dtype = self.net_.dtype
+        return Samples(self._shaped(np.asarray(samples.x, dtype)), np.asarray(samples.targets, dtype), samples.weights)
 
-    def _batch_size(self, n: int) -> int:
-        return min(AUTO_BATCH if self.batch_size == "auto" else self.batch_size, n)
+    def _batch_size(self, samples: Samples) -> int:
+        return min(AUTO_BATCH if self.batch_size == "auto" else self.batch_size, len(samples.x))
 
-    def _run_epoch(self, x: np.ndarray, targets: np.ndarray, batch_size: int) -> bool:
+    def _run_epoch(self, samples: Samples, batch_size: int) -> bool:
         """One pass over the data; False if Ctrl-C ended it."""
-        history = self.net_.Train(x, targets, 1, batch_size, loss_function=self._loss, verbose=0)
+        x, targets, weights = samples
+        history = self.net_.Train(x, targets, 1, batch_size, loss_function=self._loss, verbose=0, sample_weight=weights)
         if history.stopped:
             return False
         self.loss_ = history["loss"][-1]
@@ -190,21 +194,19 @@ class NetworkEstimator(BaseEstimator):
         self._epoch_ended()
         return True
 
-    def _run_epochs(
-        self, x: np.ndarray, targets: np.ndarray, batch_size: int, validation: tuple[np.ndarray, np.ndarray] | None
-    ) -> None:
+    def _run_epochs(self, samples: Samples, batch_size: int, validation: Samples | None) -> None:
         patience = Patience(self.tol, self.n_iter_no_change)
         best_weights = None
         self.n_iter_ = 0
         while self.n_iter_ < self.max_iter:
-            if not self._run_epoch(x, targets, batch_size):
+            if not self._run_epoch(samples, batch_size):
                 self._warn_of_interrupt()
                 break
             score = -self.loss_
             if self.verbose:
                 print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
             if validation is not None:
-                score = self._validation_score(*validation)
+                score = self._validation_score(validation)
                 if score > patience.best:
                     best_weights = self.net_.get_weights()
             if patience.lost(score):
@@ -224,8 +226,8 @@ class NetworkEstimator(BaseEstimator):
     def _warn_of_interrupt(self) -> None:
         warnings.warn(f"{type(self).__name__}: the training was interrupted", stacklevel=5)
 
-    def _validation_score(self, x: np.ndarray, targets: np.ndarray) -> float:
-        score = self._score_outputs(self.net_.predict(x), targets)
+    def _validation_score(self, samples: Samples) -> float:
+        score = self._score_outputs(self.net_.predict(samples.x), samples.targets, samples.weights)
         if self.validation_scores_ is None:  # a warm start that only now stops early
             self.validation_scores_ = []
         self.validation_scores_.append(score)

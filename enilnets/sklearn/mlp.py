@@ -132,9 +132,9 @@ class MLP(NetworkEstimator):
             return Adam(self.beta_1, self.beta_2, self.epsilon)
         return SGD(self.momentum, self.nesterovs_momentum) if self.solver == "sgd" else self.solver
 
-    def _begin(self, batch_size: int, restart: bool) -> None:
-        # scikit-learn divides the penalty, like the loss, by the samples of a batch.
-        self.net_.l2_lambda = self.alpha / batch_size
+    def _begin(self, batch_weight: float, restart: bool) -> None:
+        # scikit-learn divides the penalty, like the loss, by the samples of a batch, or by their weights.
+        self.net_.l2_lambda = self.alpha / batch_weight
         if restart:
             self.net_.learning_rate = self.learning_rate_init
 
@@ -162,7 +162,7 @@ class MLPClassifier(Classification, MLP):
     solver : str, default "adam"
         A key of ``optim.OPTIMIZERS``.
     alpha : float >= 0, default 0.0001
-        L2 penalty on weights, divided by the batch size.
+        L2 penalty on the network's weights, divided by the batch size times the mean weight of the samples.
     batch_size : int >= 1 or "auto", default "auto"
         "auto" is ``min(200, samples)``.
     learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"

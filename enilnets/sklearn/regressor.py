@@ -20,13 +20,16 @@ Estimator = TypeVar("Estimator", bound="Regression")
 class Regression(RegressorMixin, NetworkEstimator):
     """The task of the regressors: one number per sample, or several."""
 
-    def fit(self: Estimator, X: Any, y: Any) -> Estimator:
+    def fit(self: Estimator, X: Any, y: Any, sample_weight: Any = None) -> Estimator:
         """Train on all data until the loss or, with ``early_stopping``, the validation score stops improving.
 
         Parameters
         ----------
         X : array_like (samples, features)
         y : array_like (samples,) or (samples, targets)
+        sample_weight : array_like (samples,), optional
+            A number >= 0 per sample, whose loss and validation score count so much; one of weight 2 is like two, one
+            of weight 0 like none.
 
         Returns
         -------
@@ -37,21 +40,21 @@ class Regression(RegressorMixin, NetworkEstimator):
         ValueError
             For settings out of range, or data that cannot be learned from.
         """
-        return self._fit(X, y)
+        return self._fit(X, y, sample_weight)
 
-    def partial_fit(self: Estimator, X: Any, y: Any) -> Estimator:
+    def partial_fit(self: Estimator, X: Any, y: Any, sample_weight: Any = None) -> Estimator:
         """Train for one epoch on the data given, going on from where training is.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As for ``fit``.
 
         Returns
         -------
         self
         """
-        return self._partial_fit(X, y)
+        return self._partial_fit(X, y, sample_weight)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return what the network makes of each sample.
@@ -89,5 +92,5 @@ class Regression(RegressorMixin, NetworkEstimator):
             raise DataError(f"{type(self).__name__}.fit(y)", f"{self.n_outputs_} targets per sample", str(y.shape[1]))
         return y
 
-    def _score_outputs(self, outputs: np.ndarray, targets: np.ndarray) -> float:
-        return float(r2_score(targets, outputs))
+    def _score_outputs(self, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray | None) -> float:
+        return float(r2_score(targets, outputs, sample_weight=weights))
