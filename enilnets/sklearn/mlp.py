@@ -262,8 +262,8 @@ class MLPRegressor(Regression, MLP):
     Notes
     -----
     The loss is the mean squared error, twice scikit-learn's for one target. Adam does not notice; with
-    ``solver="sgd"`` the same steps need half the ``learning_rate_init`` and twice the ``alpha``. What else differs,
-    MLPClassifier says.
+    ``solver="sgd"`` the same steps need half the ``learning_rate_init`` and twice the ``alpha``. There is no
+    ``loss=``. What else differs, MLPClassifier says.
 
     Examples
     --------
