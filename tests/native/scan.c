@@ -29,11 +29,12 @@ TEST(discounted_returns)
         uint8_t *dones = random_mask(steps * n);
         CALL(discounted_returns)(returns, rewards, dones, 0.97, steps, n, first, stop);
         for (ptrdiff_t j = 0; j < n; ++j) {
-            wide next = 0;
+            wide next = 0, bound = 0; /* roundings of this step, and of the later ones, discounted */
             for (ptrdiff_t i = (steps - 1) * n + j; i >= 0; i -= n) {
+                bound = 2 * EPS * (1 + magnitude(next)) + 0.97L * bound;
                 next = rewards[i] + 0.97L * (dones[i] ? 0 : next);
                 if (first <= j && j < stop)
-                    agree("returns", i, returns[i], next, 4 * EPS * (1 + magnitude(next)));
+                    agree("returns", i, returns[i], next, bound + EPS * magnitude(next));
                 else
                     expect("other columns are left alone", returns[i] != returns[i]);
             }
@@ -53,13 +54,14 @@ TEST(gae)
         CALL(gae)(advantages, returns, rewards, values, values + n, terminated, truncated, 0.97, 0.9, steps, n, first,
                   stop);
         for (ptrdiff_t j = 0; j < n; ++j) {
-            wide next = 0;
+            wide next = 0, bound = 0;
             for (ptrdiff_t i = (steps - 1) * n + j; i >= 0; i -= n) {
+                bound = 2 * EPS * (3 + magnitude(next)) + 0.97L * 0.9L * bound;
                 const wide delta = rewards[i] + 0.97L * (terminated[i] ? 0 : values[i + n]) - values[i];
                 next = delta + 0.97L * 0.9L * (terminated[i] || truncated[i] ? 0 : next);
                 if (first <= j && j < stop) {
-                    agree("advantages", i, advantages[i], next, 8 * EPS * (1 + magnitude(next)));
-                    agree("returns", i, returns[i], next + values[i], 8 * EPS * (2 + magnitude(next)));
+                    agree("advantages", i, advantages[i], next, bound + EPS * magnitude(next));
+                    agree("returns", i, returns[i], next + values[i], bound + EPS * (1 + magnitude(next)));
                 } else
                     expect("other columns are left alone", advantages[i] != advantages[i] && returns[i] != returns[i]);
             }
