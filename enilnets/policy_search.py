@@ -102,6 +102,8 @@ class PolicySearch:
         switched off and running statistics do not. The noise comes from ``rng``. State of the optimizer stays.
         """
         std = checks.number("Evolve", "noise", noise, 0.0) * checks.number("Evolve", "sigma", sigma, 0.0)
+        if std > float(np.finfo(self.dtype).max):
+            raise ConfigError("Evolve(noise * sigma)", f"a number that {self.dtype} holds", f"{std}")
         tries = checks.integer("Evolve", "tries", tries, 0)
         if not callable(score_fn):
             raise ConfigError("Evolve(score_fn)", "a function of the output", repr(score_fn))
@@ -325,16 +327,13 @@ def _changeable(net: Learner) -> np.ndarray:
     changes = np.zeros(len(net.arena), net.dtype)
     for parameter in net.arena.parameters:
         changes[parameter.start : parameter.start + parameter.size] = not parameter.frozen
-    for layer in _flattened(net.layers):
-        if "mask" in layer.buffers:
-            weights = layer.parameters["weights"]
-            changes[weights.start : weights.start + weights.size] *= layer.buffers["mask"].reshape(-1)
+    for layer in net.layers:
+        for name, mask in layer.buffers.items():  # those of the layers inside containers are among them
+            *owner, last = name.split(".")
+            if last == "mask":
+                weights = layer.parameters[".".join([*owner, "weights"])]
+                changes[weights.start : weights.start + weights.size] *= mask.reshape(-1)
     return changes
-
-
-def _flattened(layers: list[Layer]) -> list[Layer]:
-    """All layers, those within containers too."""
-    return [one for layer in layers for one in (_flattened(layer.layers) if isinstance(layer, Sequential) else [layer])]
 
 
 def _score(value: Any) -> float:
@@ -358,6 +357,8 @@ def _batch(
     if len(shape) != 2 or 0 in shape:
         raise ShapeError(where, "at least one state, and outputs of shape (n, actions)", f"outputs of shape {shape}")
     last = net.layers[-1]
+    while isinstance(last, Sequential) and last.layers:
+        last = last.layers[-1]
     head = last.head if isinstance(last, ActivatedLayer) else last.type
     if (head not in ("softmax", "linear")) if action_type == "discrete" else head == "softmax":
         wanted = "a softmax or linear one" if action_type == "discrete" else "any but softmax"

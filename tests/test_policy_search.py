@@ -7,6 +7,7 @@ import pytest
 
 from enilnets import NeuralNet
 from enilnets.errors import ConfigError, DataError, DTypeError, EnilnetsError, LabelError, NonFiniteError, ShapeError
+from enilnets.layers import Concat, Dense, Dropout, Embedding, Flatten, LayerNorm, Residual, Sequential, Sparse
 from tests.gradients import check_direction
 
 N = 40
@@ -29,10 +30,10 @@ def log_probs(net, states, actions, std):
 
 def check_step(net, objective, step, rng):
     """The step must go down the objective's gradient, as finite differences in all parameters have it."""
-    start = net.arena.values.copy()
+    start, twin = net.arena.values.copy(), net.copy()  # a copy from before draws the dropout masks that the step draws
 
     def at(values):
-        probe = net.copy()
+        probe = twin.copy()
         probe.arena.values[...] = values
         return objective(probe)
 
@@ -48,6 +49,42 @@ HEADS = pytest.mark.parametrize(
 def experience(kind, rng):
     states = rng.normal(size=(N, 4))
     return states, rng.integers(3, size=N) if kind == "discrete" else rng.normal(size=(N, 3))
+
+
+INSIDES = {
+    "dropout": lambda head: [Dense(4, 8, "swish", rng=1), Dropout(0.3), Dense(8, 3, head, rng=2)],
+    "block": lambda head: [
+        Residual(Sparse(4, 4, 0.5, "tanh", rng=1), LayerNorm(4), shortcut=Dense(4, 4, rng=3)),
+        Dense(4, 3, head, rng=2),
+    ],
+    "branches": lambda head: [Concat([Dense(4, 5, "gelu", rng=1)], None), Dense(9, 3, head, rng=2)],
+    "embedding": lambda head: [Embedding(9, 4, rng=1), Flatten(), Dense(16, 3, head, rng=2)],
+    "chain at the end": lambda head: [Dense(4, 8, "tanh", rng=1), Sequential([Sequential([Dense(8, 3, head, rng=2)])])],
+}
+
+
+@pytest.mark.defect("R1", "R5")
+@HEADS
+@pytest.mark.parametrize("inside", INSIDES)
+def test_gradient_through_every_kind_of_layer(inside, head, kind, rng):
+    net = NeuralNet(1.0, "sgd", l2_lambda=0.0, momentum=0.0, rng=0)
+    for layer in INSIDES[inside](head):
+        net.add(layer)
+    states, actions = experience(kind, rng)
+    states = rng.integers(9, size=(N, 4)) if inside == "embedding" else states
+    advantages = rng.normal(size=N)
+    old = log_probs(net, states, actions, 0.7)[0] - rng.normal(0, 0.3, size=N)
+
+    def surrogate(net):
+        log_prob, entropy = log_probs(net, states, actions, 0.7)
+        ratio = np.exp(log_prob - old)
+        gain = np.minimum(ratio * advantages, np.clip(ratio, 0.8, 1.2) * advantages)
+        return -gain.mean() - 0.1 * entropy.mean()
+
+    def step():
+        net.PPO(states, actions, old, advantages, kind, std=0.7, entropy_coeff=0.1)
+
+    check_step(net, surrogate, step, rng)
 
 
 class TestReinforce:
@@ -270,6 +307,10 @@ def test_softmax_that_is_not_the_head_is_refused(rng):
     for verb in verbs("discrete", net, states, actions, np.ones(N)):
         with pytest.raises(ConfigError, match="a softmax or linear one, got dropout"):
             verb()
+    net = NeuralNet(rng=0).add(Sequential([Dense(4, 3, "softmax", rng=0)]))
+    for verb in verbs("continuous", net, states, rng.normal(size=(N, 3)), np.ones(N)):
+        with pytest.raises(ConfigError, match="any but softmax, got softmax"):
+            verb()
     net = NeuralNet(rng=0).add_dense(4, 3, activation="linear").add_activation("softmax")
     for verb in verbs("discrete", net, states, actions, np.ones(N)):
         assert math.isfinite(verb())
@@ -358,17 +399,31 @@ class TestEvolve:
         assert gaps.any() and not net.arena.values[gaps].any()
 
     @pytest.mark.contract("R1")
-    def test_missing_connections_stay_missing(self, rng):
-        net = NeuralNet(rng=0).add_dense(4, 6)
-        mask = (rng.random((6, 4)) < 0.5).astype(float)
-        net.layers[0].buffers["mask"] = mask  # as sparse layers have it
-        net.layers[0]["weights"] = net.layers[0]["weights"] * mask
-        calls = []
+    @pytest.mark.parametrize("place", ["alone", "chain", "block", "shortcut", "branch"])
+    def test_missing_connections_stay_missing(self, place):
+        sparse = Sparse(4, 4, connectivity=0.5, rng=1)
+        layer = {
+            "alone": sparse,
+            "chain": Sequential([sparse]),
+            "block": Residual(sparse),
+            "shortcut": Residual(Dense(4, 4, rng=2), shortcut=sparse),
+            "branch": Concat(None, [Dense(4, 4, rng=2), Residual(sparse)]),
+        }[place]
+        net, calls = NeuralNet(rng=0).add(layer), []
         net.Evolve(np.ones((2, 4)), lambda output: calls.append(1) or len(calls), tries=2)
-        np.testing.assert_array_equal(net.layers[0]["weights"] != 0, mask == 1)
+        np.testing.assert_array_equal(sparse["weights"] != 0, sparse["mask"] == 1)
 
     @pytest.mark.defect("R6")
-    @pytest.mark.skipif(not hasattr(NeuralNet, "add_embedding"), reason="there is no embedding layer yet")
+    def test_frozen_layers_inside_containers_do_not_move(self):
+        still, free, calls = Dense(4, 4, rng=1), Dense(4, 4, rng=2), []
+        net = NeuralNet(rng=0).add(Concat([still, free], None))
+        still.frozen = True
+        before = still["weights"].copy(), free["weights"].copy()
+        net.Evolve(np.ones((2, 4)), lambda output: calls.append(1) or len(calls), tries=2)
+        np.testing.assert_array_equal(still["weights"], before[0])
+        assert (free["weights"] != before[1]).all()
+
+    @pytest.mark.defect("R6")
     def test_embeddings_have_no_bias_and_move(self):
         net = NeuralNet(rng=0).add_embedding(5, 3).add_flatten().add_dense(6, 1)
         before, calls = net.layers[0]["weights"].copy(), []
@@ -405,6 +460,11 @@ class TestEvolve:
         for options in ({"noise": -1}, {"sigma": math.inf}, {"tries": -1}, {"tries": 1.5}):
             with pytest.raises(ConfigError, match=next(iter(options))):
                 net.Evolve(np.ones((1, 4)), np.mean, **options)
+        for kind, noise, sigma in (("float64", 1e200, 1e200), ("float32", 1e39, 1.0)):
+            net = self.rich(dtype=kind)
+            with pytest.raises(ConfigError, match=r"Evolve\(noise \* sigma\)"):
+                net.Evolve(np.ones((1, 4)), lambda output: 1.0, noise=noise, sigma=sigma)
+            assert np.isfinite(net.arena.values).all()
         with pytest.raises(ConfigError, match="score_fn"):
             net.Evolve(np.ones((1, 4)), 1.0)
         with pytest.raises(ShapeError, match="Evolve"):
