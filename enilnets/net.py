@@ -11,12 +11,11 @@ import numpy as np
 from . import checks, losses
 from .builder import Builder
 from .errors import ConfigError, DataError, ShapeError, StateError
-from .layers import Mode
+from .layers import Mode, parts_of
 from .layers.sequential import Passed
 from .ops.array import as_data, check_finite
 from .ops.gather import as_ids
 from .policy_search import PolicySearch
-from .storage.layers import parts_of
 from .training.callbacks import Callback
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .activation import Activation
 from .base import INFERENCE, Layer, Mode
 from .concat import Concat
-from .container import Container, inside
+from .container import Container, inside, parts_of
 from .conv import Conv2D, DepthwiseConv2D
 from .conv1d import Conv1D
 from .conv_transpose import ConvTranspose2D
@@ -52,6 +52,7 @@ __all__ = [
     "Sparse",
     "Upsample2D",
     "inside",
+    "parts_of",
 ]
 
 #: Every layer that a network is built of, by the name that ``layer["type"]`` and model files use.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ConfigError, DTypeError, ShapeError
 from .base import Layer, Shape
 
-__all__ = ["Container", "inside"]
+__all__ = ["Container", "inside", "parts_of"]
 
 
 class Container(Layer):
@@ -162,3 +162,11 @@ def inside(setting: str, value: Any) -> Iterable[tuple[str, Any]]:
         yield from ((str(i), layer) for i, layer in enumerate(value))
     elif value is not None:
         yield setting, value
+
+
+def parts_of(layer: Layer) -> Iterator[Layer]:
+    """Yield ``layer`` and all layers in it."""
+    yield layer
+    if isinstance(layer, Container):
+        for inner in layer.children.values():
+            yield from parts_of(inner)

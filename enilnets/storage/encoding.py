@@ -15,20 +15,10 @@ __all__ = ["as_array", "to_base64", "to_lists"]
 
 #: What an array in a file may be made of.
 DTYPES = (
-    *(
-        "float64",
-        "float32",
-        "float16",
-        "int64",
-        "int32",
-        "int16",
-        "int8",
-        "uint64",
-        "uint32",
-        "uint16",
-        "uint8",
-        "bool",
-    ),
+    *("float64", "float32", "float16"),
+    *("int64", "int32", "int16", "int8"),
+    *("uint64", "uint32", "uint16", "uint8"),
+    "bool",
 )
 
 #: JSON has no words for them; the original reads these strings as what they say.

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .. import checks
 from ..errors import ModelFormatError
-from ..layers import LAYERS, Container, Layer, inside
+from ..layers import LAYERS, Layer, inside
 
-__all__ = ["built", "described", "parts_of"]
+__all__ = ["built", "described"]
 
 #: Takes the array of a name out of those of the file, after a look at its shape.
 Take = Callable[[str, tuple[int, ...]], np.ndarray]
-
-
-def parts_of(layer: Layer) -> Iterator[Layer]:
-    """Yield ``layer`` and all layers in it."""
-    yield layer
-    if isinstance(layer, Container):
-        for inner in layer.children.values():
-            yield from parts_of(inner)
 
 
 def described(layer: Layer) -> dict[str, Any]:

@@ -16,10 +16,10 @@ import numpy as np
 
 from .. import checks
 from ..errors import EnilnetsError, ModelFormatError, StateError
-from ..layers import LAYERS, Layer, Sequential
+from ..layers import LAYERS, Layer, Sequential, parts_of
 from ..optim import OPTIMIZERS, Optimizer
 from ..parameters import Arena
-from .layers import built, described, parts_of
+from .layers import built, described
 
 __all__ = ["VERSION", "TrainingState", "from_parts", "plain_rng", "refusing_damage", "to_parts"]
 
