@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import checks
-from .errors import DTypeError, ShapeError
+from .errors import DataError, DTypeError, ShapeError
 from .ops import scan
 from .ops.array import as_numbers, as_reals
 
@@ -51,6 +51,8 @@ def compute_returns(rewards: Any, gamma: float = 0.99, dones: Any = None) -> np.
     where = "compute_returns"
     gamma = checks.fraction(where, "gamma", gamma)
     (r,) = as_reals(where, rewards=rewards)
+    if r.ndim == 0:
+        raise ShapeError(f"{where}(rewards)", "shape (steps, ...)", "a single number")
     return scan.discounted_returns(r, gamma, _mask(where, "dones", dones, r.shape))
 
 
@@ -121,6 +123,8 @@ def _mask(where: str, name: str, mask: Any, shape: tuple[int, ...]) -> np.ndarra
     """Cast to booleans of exactly ``shape``; numbers are refused, which could be steps or returns."""
     if mask is None:
         return None
+    if np.ma.is_masked(mask):
+        raise DataError(f"{where}({name})", "booleans without gaps", "a masked array", "fill the masked entries first")
     array = as_numbers(where, name, mask)
     if array.shape != shape:
         raise ShapeError(f"{where}({name})", f"shape {shape} like rewards", f"shape {array.shape}")

@@ -79,10 +79,11 @@ def test_gae_ends_episodes():
         (DataError, (np.ma.array([1.0], mask=[True]),), "gaps"),
         (DTypeError, (["a"],), "real numbers"),
         (DTypeError, ([[1], [1, 2]],), "rectangular"),
-        (ShapeError, (1.0,), "single number"),
+        (ShapeError, (1.0,), r"^compute_returns\(rewards\): .*single number"),
         (ShapeError, ([1.0, 2.0], 0.9, [True]), r"dones\): expected shape \(2,\)"),
         (ShapeError, ([1.0, 2.0], 0.9, [[True], [False]]), "dones"),
         (DTypeError, ([1.0, 2.0], 0.9, [0, 1]), "booleans"),
+        (DataError, ([1.0, 2.0], 0.9, np.ma.array([True, False], mask=[True, False])), r"dones\): .*gaps"),
     ],
 )
 def test_compute_returns_refuses(error, arguments, message):
