@@ -16,3 +16,16 @@ def read_only(a):
     a = a.copy()
     a.flags.writeable = False
     return a
+
+
+#: Error and change for what no kernel takes: no array, numbers of another kind, byte order or alignment.
+WRONG_KINDS = [
+    (TypeError, lambda a: a.tolist()),
+    (TypeError, lambda a: 3),
+    (TypeError, lambda a: a.astype(np.float16)),
+    (TypeError, lambda a: a.astype(np.int16)),
+    (TypeError, lambda a: a.astype(complex)),
+    (TypeError, lambda a: a.astype(object)),
+    (TypeError, lambda a: a.astype(a.dtype.newbyteorder())),
+    (ValueError, unaligned),
+]
