@@ -2,6 +2,8 @@
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,10 @@ def test_names_exist(name):
 
 def test_there_are_names():
     assert len(NAMES) > 8
+
+
+@pytest.mark.contract("P4")
+def test_names_are_there_after_importing_the_package_alone():
+    code = "import enilnets, operator, sys; [operator.attrgetter(n.partition('.')[2])(enilnets) for n in sys.argv[1:]]"
+    result = subprocess.run([sys.executable, "-c", code, *NAMES], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
