@@ -211,21 +211,21 @@ def clipped_surrogate(
     Schulman, Wolski, Dhariwal, Radford & Klimov 2017, "Proximal policy optimization algorithms", equations 7 and 9.
     """
     n = advantages.dtype.type(len(advantages))
-    log_ratio = policy.log_prob(actions) - old_log_probs
     lowest = math.log1p(-epsilon) if epsilon < 1 else -math.inf
-    above, below = log_ratio > math.log1p(epsilon), log_ratio < lowest
-    clipped = (above & (advantages > 0)) | (below & (advantages < 0))
     with np.errstate(over="ignore", invalid="ignore"):
+        log_ratio = policy.log_prob(actions) - old_log_probs
+        above, below = log_ratio > math.log1p(epsilon), log_ratio < lowest
+        clipped = (above & (advantages > 0)) | (below & (advantages < 0))
         ratio = np.exp(np.where(clipped | (advantages == 0), 0, log_ratio))
         bound = np.where(above, 1 + epsilon, 1 - epsilon).astype(ratio.dtype)
         value = float(-np.mean(np.where(clipped, bound, ratio) * advantages))
         d_log_prob = np.where(clipped, 0, -ratio * advantages / n)
         gradient = policy.backward(actions, d_log_prob, np.full_like(advantages, -entropy_coeff / n))
-    statistics = {
-        "entropy": float(policy.entropy().mean()),
-        "clip_fraction": float(clipped.mean()),
-        "approx_kl": float(-log_ratio.mean()),
-    }
+        statistics = {
+            "entropy": float(policy.entropy().mean()),
+            "clip_fraction": float(clipped.mean()),
+            "approx_kl": float(-log_ratio.mean()),
+        }
     return _objective("clipped_surrogate", value, statistics, gradient)
 
 

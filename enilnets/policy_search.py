@@ -174,8 +174,9 @@ class PolicySearch:
         normalize = checks.flag("Reinforce", "normalize_returns", normalize_returns)
         x, a = _batch(self, "Reinforce", states, actions, action_type, std)
         given = as_column("Reinforce", "returns", returns, len(x), self.dtype)
-        mean, deviation = given.mean(dtype=np.float64), given.std(dtype=np.float64)
-        weights = ((given - mean) / (deviation + 1e-8)).astype(self.dtype) if normalize else given
+        with np.errstate(over="ignore", invalid="ignore"):  # the objective refuses what is not finite
+            mean, deviation = given.mean(dtype=np.float64), given.std(dtype=np.float64)
+            weights = ((given - mean) / (deviation + 1e-8)).astype(self.dtype) if normalize else given
         _descend(self, x, action_type, std, lambda policy: reinforce(policy, a, weights))
         return float(mean)
 
@@ -313,7 +314,9 @@ class PolicySearch:
         """
         x, a = _batch(self, "ActorCritic", states, actions, action_type, std)
         g = as_column("ActorCritic", "returns", returns, len(x), self.dtype)
-        advantages = g - as_column("ActorCritic", "values", values, len(x), self.dtype)
+        predicted = as_column("ActorCritic", "values", values, len(x), self.dtype)
+        with np.errstate(over="ignore"):  # the objective refuses what is not finite
+            advantages = g - predicted
         _descend(self, x, action_type, std, lambda policy: reinforce(policy, a, advantages))
         return float(np.mean(advantages.astype(np.float64) ** 2))
 
@@ -351,7 +354,10 @@ def _batch(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Check all that states, actions and policy must be before anything runs."""
     checks.choice(where, "action_type", action_type, POLICIES)
-    checks.number(where, "std", std, 0.0, above=True)
+    deviation = checks.number(where, "std", std, 0.0, above=True)
+    limits = np.finfo(net.dtype)
+    if not float(limits.tiny) <= deviation <= float(limits.max):
+        raise ConfigError(f"{where}(std)", f"a positive number that {net.dtype} holds", repr(std))
     x = net._inputs(where, states, "states", batch=True)
     shape = (len(x), *net._output_shape(x.shape[1:]))
     if len(shape) != 2 or 0 in shape:
@@ -405,5 +411,6 @@ def _value_batch(
 def _regress(net: Learner, x: np.ndarray, targets: np.ndarray, coefficient: float) -> None:
     """Fill the gradients of ``coefficient mean((V - targets)^2)``; NonFiniteError if they are not finite."""
     _, gradient, _ = losses.value_and_gradient("mse", net._run(x, True), targets)
-    net._propagate(gradient * net.dtype.type(coefficient), at_pre_activation=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # the norm refuses what is not finite
+        net._propagate(gradient * net.dtype.type(coefficient), at_pre_activation=False)
     net.arena.gradient_norm()

@@ -327,6 +327,37 @@ def test_settings_are_checked(rng):
         net.Reinforce(states, actions, np.ones(N), normalize_returns=1)
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_numbers_that_overflow_are_refused_without_warnings(kind, rng):
+    """Warnings are errors in the tests: none may come before the refusal."""
+    states, huge = rng.normal(size=(4, 4)), float(np.finfo(kind).max)
+    discrete, continuous = np.array([0, 1, 2, 0]), np.ones((4, 3))
+    column, alternating = np.ones(4), huge * np.array([1, -1, 1, -1])
+    net, gauss = network("softmax", dtype=kind), network("linear", dtype=kind)
+    value = NeuralNet(dtype=kind, rng=0).add_dense(4, 1, activation="linear")
+    before = [each.arena.values.copy() for each in (net, gauss, value)]
+    for step in (
+        lambda: net.Reinforce(states, discrete, np.full(4, huge), normalize_returns=False),
+        lambda: net.ActorCritic(states, discrete, alternating, -alternating),
+        lambda: net.PPO(states, discrete, np.full(4, -huge), -column),
+        lambda: net.PPO(
+            states, discrete, -column, column, value_targets=column, value_network=value, value_coeff=1e308
+        ),
+    ):
+        with pytest.raises(NonFiniteError):
+            step()
+    if kind == "float64":  # of float32, mean and deviation are taken in float64
+        with pytest.raises(NonFiniteError):
+            net.Reinforce(states, discrete, np.full(4, huge))
+    else:
+        for std in (1e-50, 1e50):
+            with pytest.raises(ConfigError, match=r"Reinforce\(std\)"):
+                gauss.Reinforce(states, continuous, column, "continuous", std=std)
+    for each, was in zip((net, gauss, value), before, strict=True):
+        np.testing.assert_array_equal(each.arena.values, was)
+    assert net.PPO(states, discrete, np.full(4, -huge), column) == pytest.approx(-1.2)
+
+
 class TestEvolve:
     def rich(self, **settings):
         net = NeuralNet(rng=5, **settings)
