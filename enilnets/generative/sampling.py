@@ -215,7 +215,7 @@ def uniform_sample(low: Any, high: Any, shape: Any = None, *, rng: Any = None) -
     if not ((width >= 0) & (width < np.inf)).all():
         raise DataError(where, "low <= high, a finite width apart", f"low {low!r}, high {high!r}")
     shares = np.asarray(checks.generator(where, rng).random(sizes, bottom.dtype.type), bottom.dtype)
-    return np.asarray(bottom + width * shares)
+    return np.asarray(np.minimum(bottom + width * shares, np.nextafter(top, bottom)))  # a sum may round up to the end
 
 
 def gumbel_softmax_sample(logits: Any, temperature: float = 1.0, hard: bool = False, *, rng: Any = None) -> np.ndarray:

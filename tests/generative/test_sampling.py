@@ -154,6 +154,12 @@ class TestGaussianAndUniform:
         np.testing.assert_allclose(x.var(axis=0), [4 / 12, 100 / 12], rtol=0.03)
         assert uniform_sample(2.0, 2.0, 3).tolist() == [2, 2, 2]
 
+    def test_uniform_leaves_its_upper_end_out_where_sums_are_rounded(self, dtype):
+        low = np.array(1, dtype)
+        for high in (np.nextafter(low, np.array(2, dtype)), low + 8 * np.finfo(dtype).eps):
+            x = uniform_sample(low, high, 1000, rng=0)
+            assert x.dtype == dtype and (x >= low).all() and (x < high).all()
+
     def test_refuses(self):
         for function, error, arguments in (
             (gaussian_sample, DataError, (0.0, -1.0)),
