@@ -10,9 +10,8 @@ import numpy as np
 
 from . import checks, losses
 from .builder import Builder
+from .caches import Caches
 from .errors import ConfigError, DataError, ShapeError, StateError
-from .layers import Mode, parts_of
-from .layers.sequential import Passed
 from .ops.array import as_data, check_finite
 from .ops.gather import as_ids
 from .policy_search import PolicySearch
@@ -24,7 +23,7 @@ from .training.metrics import accuracy, precision_recall_f1
 __all__ = ["NeuralNet"]
 
 
-class NeuralNet(PolicySearch, Builder):
+class NeuralNet(PolicySearch, Caches, Builder):
     """A network: a chain of layers with an optimizer.
 
     Parameters
@@ -88,12 +87,6 @@ class NeuralNet(PolicySearch, Builder):
         super()._forget()
         self._known_pair: tuple[Any, ...] | None = None  # arrays of this kind fit as they are, but for their values
         self._known_loss: tuple[str, str] | None = None  # a loss that goes with this head and needs no arguments
-        self._forget_pass()
-
-    def _forget_pass(self) -> None:
-        self._passed: Passed | None = None
-        self._went_back = False
-        self._asked_training = False
 
     # Settings
 
@@ -218,17 +211,6 @@ class NeuralNet(PolicySearch, Builder):
         x = self._inputs("Forward", inputs)
         return self._run(x, checks.flag("Forward", "training", training), rate or None)
 
-    def _run(self, x: np.ndarray, training: bool, dropout_rate: float | None = None, keep_z: bool = True) -> np.ndarray:
-        """Forward pass whose context becomes the one that the documented caches show."""
-        mode = Mode(training and self._training, self._rng, keep_z, dropout_rate)
-        y, self._passed = self.chain.forward(x, mode)
-        self._asked_training = training
-        for i, layer in enumerate(self.chain.layers):
-            if layer.caches:
-                layer.recent = layer.documented_cache(self._passed.saved_by(i))
-        self._went_back = False
-        return y
-
     def predict(self, inputs: Any, training: bool = False, dropout_rate: float = 0.0) -> np.ndarray:
         """Return ``Forward(inputs)`` without keeping anything, so that threads may share the network.
 
@@ -335,30 +317,6 @@ class NeuralNet(PolicySearch, Builder):
         y = losses.as_target(where, output.shape, targets, self.dtype, loss, "targets")
         options = self._loss_options(where, loss, y, loss_kwargs, sample_weight, class_weight)
         return loss_gradient(head, output, y, loss, options)[1:]
-
-    def _last_pass(self) -> Passed:
-        self._check_layers()
-        if self._passed is None:
-            raise StateError(
-                "Backward", "a forward pass to go back through", "none", "call Forward(x, training=True) first"
-            )
-        parts = (part for layer in self.layers for part in parts_of(layer))
-        needs = next((part for part in parts if part.needs_training_pass and not part.nested), None)
-        if needs is not None and not self._asked_training:
-            kind = type(needs).__name__
-            raise StateError(
-                "Backward",
-                "the statistics of a training pass",
-                f"none: {kind} cache is None. Ensure Forward(training=True) was called before Backward.",
-            )
-        return self._passed
-
-    def _propagate(self, gradient: np.ndarray, at_pre_activation: bool, accumulate: bool = False) -> None:
-        passed = self._last_pass()
-        if not accumulate:
-            self.arena.zero_grad()
-        self.chain.propagate(gradient, passed, at_pre_activation=at_pre_activation, all_deltas=True)
-        self._went_back = True
 
     def update(self) -> None:
         """One optimizer step along the gradients of the last ``Backward``.
@@ -586,50 +544,7 @@ class NeuralNet(PolicySearch, Builder):
         """Return precision, recall and F1 of class 1; see ``training.metrics.precision_recall_f1``."""
         return precision_recall_f1(predictions, targets)
 
-    # The documented caches, read from the last pass
-
-    @property
-    def outputs(self) -> list[np.ndarray | None]:
-        """The last input, then the output of every layer.
-
-        None after ``TrainBatch`` where a normalisation ran together with the activation behind it.
-        """
-        return [] if self._passed is None else self._passed.outputs
-
-    @property
-    def pre_activations(self) -> list[np.ndarray | None]:
-        """Pre-activations of the last ``Forward``, aligned with ``outputs``.
-
-        ``TrainBatch`` keeps only those it needs on its way back; the others are None.
-        """
-        if self._passed is None:
-            return []
-        return [
-            None,
-            *(layer.pre_activation(saved) for layer, saved in zip(self.layers, self._passed.saved, strict=True)),
-        ]
-
-    @property
-    def batchnorm_cache(self) -> list[tuple | None]:
-        """Per layer ``(x, x_norm, mean, var, gamma, epsilon, axes)`` after a training pass, or None."""
-        return self._norm_cache("batchnorm")
-
-    @property
-    def layernorm_cache(self) -> list[tuple | None]:
-        """Per layer the cache of a layer normalisation, or None."""
-        return self._norm_cache("layernorm")
-
-    def _norm_cache(self, kind: str) -> list[tuple | None]:
-        saved = [None] * len(self.layers) if self._passed is None else self._passed.saved
-        return [
-            layer.norm_cache(entry) if layer.type == kind and entry is not None else None
-            for layer, entry in zip(self.layers, saved, strict=True)
-        ]
-
-    @property
-    def deltas(self) -> list[np.ndarray | None]:
-        """Gradient of the loss before each layer's activation, after ``Backward``."""
-        return self._passed.deltas if self._passed is not None and self._went_back else []
+    # The documented state of the optimizer
 
     @property
     def opt_state(self) -> list[dict[str, np.ndarray]]:

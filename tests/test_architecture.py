@@ -27,6 +27,7 @@ FLOORS = {
     "storage": 4,
     "network": 5,
     "builder": 5,
+    "caches": 5,
     "net": 5,
     "policy_search": 5,
     "versions": 5,
@@ -42,7 +43,9 @@ FLOORS = {
 BESIDE = {
     ("checks", "errors"),
     ("builder", "network"),
+    ("caches", "network"),
     ("net", "builder"),
+    ("net", "caches"),
     ("net", "policy_search"),
     ("layers", "init"),
     ("cli", "demos"),
