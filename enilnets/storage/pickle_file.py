@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelFormatError
+from ..errors import ModelFormatError, StateError
 from .pickle_reader import Array, DType, Mark, Reader, Symbol
 
 __all__ = ["decode", "encode"]
@@ -20,6 +20,7 @@ __all__ = ["decode", "encode"]
 #: Of the pickles written here: what the original's readers on any Python understand.
 PROTOCOL = 4
 
+#: Of containers inside one another in a document.
 MAX_DEPTH = 64
 
 
@@ -50,8 +51,18 @@ class Unfolding:
 
 
 def encode(document: dict[str, Any]) -> bytes:
-    """Return the document as a pickle."""
+    """Return the document as a pickle; StateError if ``decode`` would not read it again."""
+    _check_depth(document)
     return dumps(document, PROTOCOL)
+
+
+def _check_depth(value: Any, depth: int = 0) -> None:
+    if depth > MAX_DEPTH:
+        way_out = "save as .safetensors, or nest fewer layers inside layers"
+        raise StateError("a .pkl file", f"at most {MAX_DEPTH} levels of containers", "more", way_out)
+    if isinstance(value, (dict, list, tuple)):
+        for entry in value.values() if isinstance(value, dict) else value:
+            _check_depth(entry, depth + 1)
 
 
 def decode(data: bytes, where: str) -> Any:

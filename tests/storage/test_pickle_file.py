@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from enilnets import NeuralNet
-from enilnets.errors import ModelFormatError
+from enilnets.errors import ModelFormatError, StateError
+from enilnets.layers import Dense, Sequential
 from enilnets.storage import pickle_file
 from tests.test_net import cnn, mlp, same, snapshot
 
@@ -299,3 +300,19 @@ def test_memory_stays_in_proportion_to_the_file():
         assert tracemalloc.get_traced_memory()[1] < 300 * len(data)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("levels", [15, 40])
+def test_what_could_not_be_read_again_is_not_written(levels, tmp_path):
+    layer = Dense(2, 2, rng=0)
+    for _ in range(levels):
+        layer = Sequential([layer])
+    net, path = NeuralNet(rng=0).add(layer), tmp_path / "net.pkl"
+    path.write_bytes(b"old")
+    if levels == 15:
+        net.Save(path)
+        assert same(snapshot(NeuralNet().Load(path)), snapshot(net))
+    else:
+        with pytest.raises(StateError, match=r"a \.pkl file: expected at most 64 levels.*safetensors"):
+            net.Save(path)
+        assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["net.pkl"]
