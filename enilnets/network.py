@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from . import checks
-from .errors import ConfigError, ShapeError, StateError
+from .errors import ConfigError, DTypeError, StateError
 from .layers import Layer, Mode, Sequential
 from .layers.base import Shape
 from .layers.sequential import Passed
@@ -180,7 +180,7 @@ class Network:
             got = type(layer).__name__
             raise ConfigError("NeuralNet.add(layer)", "a layer, such as layers.Dense(4, 3)", got)
         if layer.dtype != self.dtype:
-            raise ShapeError(
+            raise DTypeError(
                 "NeuralNet.add(layer)", f"a {self.dtype} layer", f"{layer.dtype}", "make it with the same dtype="
             )
         new = list(layer.parameters.values())

@@ -9,8 +9,8 @@ import pytest
 
 from enilnets import NeuralNet
 from enilnets.builder import Builder
-from enilnets.errors import ConfigError, EnilnetsError, ShapeError
-from enilnets.layers import Dense
+from enilnets.errors import ConfigError, DTypeError, EnilnetsError, ShapeError
+from enilnets.layers import Dense, Flatten
 from enilnets.storage.layers import described
 
 #: Every verb whose layer has an input size: the shape of a sample, and arguments without and with that size.
@@ -218,3 +218,8 @@ def test_layers_inside_have_the_dtype_and_the_rng_of_the_network():
     assert not np.array_equal(first.arena.values, third.arena.values)
     assert not np.array_equal(first.layers[1]["0.weights"], first.layers[1]["shortcut.0.weights"])
     assert np.shares_memory(first.layers[1]["0.weights"], first.arena.values)
+
+
+def test_a_layer_of_another_dtype_is_refused_by_its_dtype():
+    with pytest.raises(DTypeError, match="a float32 layer, got float64"):
+        NeuralNet(dtype="float32").add(Flatten())

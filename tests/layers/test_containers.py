@@ -329,7 +329,7 @@ def test_layers_of_float32_make_float32_containers(rng):
     assert layer.dtype == np.float32
     net = NeuralNet(dtype="float32").add(layer)
     assert net.Forward(rng.normal(size=(2, 4))).dtype == np.float32
-    with pytest.raises(ShapeError, match="float32"):
+    with pytest.raises(DTypeError, match="float32"):
         NeuralNet().add(block(0, "float32"))
 
 
