@@ -54,9 +54,9 @@ def _lines(encoder: json.JSONEncoder, layers: list[Any]) -> Iterator[bytes]:
 
 
 def decode(data: bytes, where: str) -> Any:
-    """Return what ``data`` holds; the bare NaN that the original writes is understood."""
+    """Return what ``data`` holds, after a byte order mark or none; the bare NaN of the original is understood."""
     try:
-        return json.loads(data.decode("utf-8"), parse_int=_integer)
+        return json.loads(data.decode("utf-8-sig"), parse_int=_integer)
     except (ValueError, RecursionError) as error:
         reason = "too deep nesting" if isinstance(error, RecursionError) else str(error)
         way_out = "names that do not end in .pkl or .safetensors stand for JSON; use the name it was saved under"

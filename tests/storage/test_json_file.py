@@ -246,3 +246,10 @@ def test_mutated_files_load_or_are_refused(tmp_path, rng):
         except ModelFormatError:
             refused += 1
     assert refused > 50
+
+
+def test_a_byte_order_mark_of_an_editor_is_passed_over(tmp_path):
+    net, path = mlp(), tmp_path / "net.json"
+    net.Save(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert same(snapshot(NeuralNet().Load(path)), snapshot(net))
