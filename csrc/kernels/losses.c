@@ -84,14 +84,16 @@ static double EN_NAME(mse)(REAL *restrict each, REAL *restrict grad, const REAL 
 /* The same for expressions of o[i] and t[i] that share nothing dear: a loop for each of them. In one loop, a product
  * that both use is rounded before it is added, in the loop without gradient it may be fused with the addition, and the
  * sum would depend on whether the gradient is asked for. */
-#define OVER_BLOCKS_APART(value, slope) \
+#define OVER_BLOCKS_APART(value, slope) OVER_BLOCKS_FILLED(for (ptrdiff_t i = 0; i < count; ++i) loss[i] = value;, slope)
+
+/* And for a value that several kernels have in common: `fill` writes the block's. */
+#define OVER_BLOCKS_FILLED(fill, slope) \
     const REAL step = (REAL)scale; \
     double partial[DOUBLE_SUMS] = {0}; \
     REAL loss[EN_LOSS_BLOCK]; \
     for (ptrdiff_t start = 0; start < n; start += EN_LOSS_BLOCK, o += EN_LOSS_BLOCK, t += EN_LOSS_BLOCK) { \
         const ptrdiff_t count = n - start < EN_LOSS_BLOCK ? n - start : EN_LOSS_BLOCK; \
-        for (ptrdiff_t i = 0; i < count; ++i) \
-            loss[i] = value; \
+        fill \
         for (ptrdiff_t i = 0; grad && i < count; ++i) \
             grad[start + i] = step * slope; \
         EN_NAME(add_to)(partial, loss, count); \
@@ -182,6 +184,13 @@ static inline REAL EN_NAME(focal_value)(REAL o, REAL t, REAL alpha, REAL gamma)
     return EN_NAME(exp)(gamma * EN_NAME(log)(q)) * EN_NAME(focal_entropy)(c, t, alpha);
 }
 
+EN_NOINLINE void EN_NAME(focal_values)(REAL *restrict loss, const REAL *restrict o, const REAL *restrict t, REAL alpha,
+                                       REAL gamma, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i < n; ++i)
+        loss[i] = EN_NAME(focal_value)(o[i], t[i], alpha, gamma);
+}
+
 static inline REAL EN_NAME(focal_slope)(REAL o, REAL t, REAL alpha, REAL gamma)
 {
     REAL c = EN_NAME(clip)(o, BELOW_ONE), q = c * (1 - t) + t * (1 - c);
@@ -194,7 +203,7 @@ static double EN_NAME(focal)(REAL *restrict each, REAL *restrict grad, const REA
                              double scale, ptrdiff_t n, double alpha, double gamma)
 {
     const REAL a = (REAL)alpha, focus = (REAL)gamma;
-    OVER_BLOCKS_APART(EN_NAME(focal_value)(o[i], t[i], a, focus), EN_NAME(focal_slope)(o[i], t[i], a, focus))
+    OVER_BLOCKS_FILLED(EN_NAME(focal_values)(loss, o, t, a, focus, count);, EN_NAME(focal_slope)(o[i], t[i], a, focus))
 }
 
 /* focal_at_sigmoid.  The same value for o = sigmoid(z), with the gradient at z, d/do times o (1 - o):
@@ -212,7 +221,8 @@ static double EN_NAME(focal_at_sigmoid)(REAL *restrict each, REAL *restrict grad
                                         const REAL *restrict t, double scale, ptrdiff_t n, double alpha, double gamma)
 {
     const REAL a = (REAL)alpha, focus = (REAL)gamma;
-    OVER_BLOCKS_APART(EN_NAME(focal_value)(o[i], t[i], a, focus), EN_NAME(focal_slope_at_sigmoid)(o[i], t[i], a, focus))
+    OVER_BLOCKS_FILLED(EN_NAME(focal_values)(loss, o, t, a, focus, count);,
+                       EN_NAME(focal_slope_at_sigmoid)(o[i], t[i], a, focus))
 }
 
 /* binary_cross_entropy.  -(t log c + (1 - t) log(1 - c)),  c = o clipped to [1e-12, BELOW_ONE];
@@ -221,6 +231,12 @@ static inline REAL EN_NAME(binary_value)(REAL o, REAL t)
 {
     REAL c = EN_NAME(clip)(o, BELOW_ONE);
     return -(t * EN_NAME(log)(c) + (1 - t) * EN_NAME(log1p)(-c));
+}
+
+EN_NOINLINE void EN_NAME(binary_values)(REAL *restrict loss, const REAL *restrict o, const REAL *restrict t, ptrdiff_t n)
+{
+    for (ptrdiff_t i = 0; i < n; ++i)
+        loss[i] = EN_NAME(binary_value)(o[i], t[i]);
 }
 
 static inline REAL EN_NAME(binary_slope)(REAL o, REAL t)
@@ -232,7 +248,7 @@ static inline REAL EN_NAME(binary_slope)(REAL o, REAL t)
 static double EN_NAME(binary_cross_entropy)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
                                             const REAL *restrict t, double scale, ptrdiff_t n)
 {
-    OVER_BLOCKS_APART(EN_NAME(binary_value)(o[i], t[i]), EN_NAME(binary_slope)(o[i], t[i]))
+    OVER_BLOCKS_FILLED(EN_NAME(binary_values)(loss, o, t, count);, EN_NAME(binary_slope)(o[i], t[i]))
 }
 
 /* binary_cross_entropy_at_sigmoid.  The same value for o = sigmoid(z), with the gradient at z:  d/dz = o - t.
@@ -243,7 +259,7 @@ static double EN_NAME(binary_cross_entropy_at_sigmoid)(REAL *restrict each, REAL
                                                        const REAL *restrict o, const REAL *restrict t, double scale,
                                                        ptrdiff_t n)
 {
-    OVER_BLOCKS_APART(EN_NAME(binary_value)(o[i], t[i]), EN_NAME(difference)(o[i], t[i]))
+    OVER_BLOCKS_FILLED(EN_NAME(binary_values)(loss, o, t, count);, EN_NAME(difference)(o[i], t[i]))
 }
 
 /* bce_logits.  max(o, 0) - o t + log(1 + e^-|o|);   d/do = sigmoid(o) - t */
