@@ -167,7 +167,7 @@ class NeuralNet(PolicySearch, Caches, Builder):
         head = self.head
         if loss_function is None:
             loss_function = "cross_entropy" if head == "softmax" else "mse"
-        if options or (loss_function, head) != self._known_loss:
+        if options or type(loss_function) is not str or (loss_function, head) != self._known_loss:
             losses.check_options(where, loss_function, options, training=True)
             if self.layers and "activation" in self.layers[-1].settings:
                 losses.warn_of_doubts(where, loss_function, head, options)
@@ -380,7 +380,7 @@ class NeuralNet(PolicySearch, Caches, Builder):
         norm : float
             Before clipping.
         """
-        if max_norm != math.inf:  # which is how to read the norm
+        if type(max_norm) is not float or max_norm != math.inf:  # which is how to read the norm
             max_norm = checks.number("clip_gradients", "max_norm", max_norm)
         norm = self.arena.gradient_norm()
         if 0 < max_norm < norm:
@@ -499,6 +499,8 @@ class NeuralNet(PolicySearch, Caches, Builder):
         batch_size = checks.integer("Train", "batch_size", batch_size, 1)
         initial_epoch = checks.integer("Train", "initial_epoch", initial_epoch, 0)
         accumulation_steps = checks.integer("Train", "accumulation_steps", accumulation_steps, 1)
+        if not isinstance(verbose, bool):
+            verbose = checks.integer("Train", "verbose", verbose, 0)
         if checks.flag("Train", "resume", resume) and initial_epoch:
             raise ConfigError("Train(initial_epoch)", "none with resume=True, which knows it", str(initial_epoch))
         loss = self._loss_name("Train", loss_function, loss_kwargs)
