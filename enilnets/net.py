@@ -602,7 +602,10 @@ class NeuralNet(PolicySearch, Caches, Builder):
         return [{name: array.copy() for name, array in layer.arrays().items()} for layer in self.layers]
 
     def set_weights(self, weights: list[dict[str, Any]]) -> None:
-        """Copy in what ``get_weights`` returned; entries may be missing, shapes must fit. All or nothing."""
+        """Copy in what ``get_weights`` returned; entries may be missing, shapes must fit. All or nothing.
+
+        The mask of a sparse layer is restored too; the optimizer forgets the connections that are no more.
+        """
         if not isinstance(weights, (list, tuple)) or len(weights) != len(self.layers):
             got = f"{len(weights)}" if isinstance(weights, (list, tuple)) else type(weights).__name__
             raise ShapeError("set_weights(weights)", f"a list of {len(self.layers)} dicts, one per layer", got)
@@ -615,9 +618,14 @@ class NeuralNet(PolicySearch, Caches, Builder):
                 where = f"set_weights(layer {i}, {name!r})"
                 if name not in mine:
                     raise ConfigError(where, f"one of {', '.join(mine) or 'no entries'}", repr(name))
-                checked.append((layer, name, layer.fitting(where, name, value)))
-        for layer, name, array in checked:
-            layer[name] = array
+                checked.append((i, name, layer.fitting(where, name, value)))
+        state = self.opt_state
+        for i, name, array in sorted(checked, key=lambda entry: not entry[1].endswith("mask")):  # weights after masks
+            self.layers[i].restore(name, array)
+            if name.endswith("mask") and state:
+                for entry, slot in state[i].items():
+                    if entry.endswith(f"_{name[:-4]}weights"):
+                        slot[array == 0] = 0
 
     def reset_optimizer_state(self) -> None:
         """Forget the optimizer's state and set ``t`` to 0."""
