@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import checks
 from ..errors import DataError
-from ..ops.array import check_finite
+from ..ops.array import as_data
 from .batches import slices
 from .protocol import Model
 from .snapshot import Snapshot, layers_of
@@ -48,7 +48,7 @@ def reestimate_batchnorm(model: Model, x: Any, batch_size: int = 256) -> None:
         got = f"{len(inputs)}" if inputs.ndim else type(x).__name__
         raise DataError("reestimate_batchnorm(x)", "an array of at least two samples", got)
     if inputs.dtype.kind == "f":
-        check_finite("reestimate_batchnorm", "x", inputs)
+        inputs = as_data("reestimate_batchnorm", "x", inputs, model.arena.dtype)
     normalisations = [layer for layer in layers_of(model) if layer.type == "batchnorm"]
     momenta = [layer.momentum for layer in normalisations]
     training, random = getattr(model, "training", True), model.rng.bit_generator.state

@@ -430,3 +430,10 @@ def test_an_average_that_cannot_be_applied_changes_nothing(x, rng):
         with pytest.raises(EnilnetsError):
             use(x)
         assert pickle.dumps(net.get_weights()) == before
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", ">f8", "int8"])
+def test_statistics_are_estimated_from_any_real_array(dtype):
+    net = NeuralNet(rng=0).add_batchnorm(2)
+    training.reestimate_batchnorm(net, np.arange(16).astype(dtype).reshape(4, 4)[:, ::2])
+    assert net.layers[0]["running_mean"].tolist() == [6.0, 8.0]
