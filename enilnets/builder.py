@@ -7,8 +7,9 @@ that follows from the layers before may be left out: a verb asks ``_size`` for i
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from .errors import ConfigError
 from .layers import (
@@ -44,6 +45,7 @@ from .network import Network
 __all__ = ["Builder"]
 
 Net = TypeVar("Net", bound="Builder")
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 #: A shape of one sample, as the first layer may be given it.
 InputShape = Sequence[int] | None
@@ -60,6 +62,22 @@ def needed(where: str, name: str, value: Any) -> Any:
     if value is None:
         raise ConfigError(f"{where}({name})", "a value", "none", f"pass it by name: {where}({name}=...)")
     return value
+
+
+def all_or_nothing(verb: Verb) -> Verb:
+    """Return ``verb`` so that a refused layer leaves the random state as it was before its weights were drawn."""
+
+    @functools.wraps(verb)
+    def added(self: Builder, *args: Any, **settings: Any) -> Any:
+        bits = self.rng.bit_generator
+        before = bits.state
+        try:
+            return verb(self, *args, **settings)
+        except Exception:
+            bits.state = before
+            raise
+
+    return cast(Verb, added)
 
 
 class Builder(Network):
@@ -105,6 +123,7 @@ class Builder(Network):
             )
         return size
 
+    @all_or_nothing
     def add_dense(
         self: Net,
         n_in: int | None = None,
@@ -122,6 +141,7 @@ class Builder(Network):
         layer = Dense(n_in, n_out, activation, init_method, use_bias, activation_params, dtype=self.dtype, rng=self.rng)
         return self.add(layer, input_shape)
 
+    @all_or_nothing
     def add_sparse(
         self: Net,
         n_in: int | None = None,
@@ -139,6 +159,7 @@ class Builder(Network):
         settings = (n_in, n_out, connectivity, activation, init_method, activation_params)
         return self.add(Sparse(*settings, dtype=self.dtype, rng=self.rng), input_shape)
 
+    @all_or_nothing
     def add_conv2d(
         self: Net,
         in_ch: int | None = None,
@@ -161,6 +182,7 @@ class Builder(Network):
         layer = Conv2D(in_ch, out_ch, k, activation, init_method, *steps, dtype=self.dtype, rng=self.rng)
         return self.add(layer, input_shape)
 
+    @all_or_nothing
     def add_conv1d(
         self: Net,
         in_ch: int | None = None,
@@ -183,6 +205,7 @@ class Builder(Network):
         layer = Conv1D(in_ch, out_ch, k, activation, init_method, *steps, dtype=self.dtype, rng=self.rng)
         return self.add(layer, input_shape)
 
+    @all_or_nothing
     def add_depthwise_conv2d(
         self: Net,
         in_ch: int | None = None,
@@ -203,6 +226,7 @@ class Builder(Network):
         settings = (depth_multiplier, activation, init_method, stride, padding, dilation, activation_params)
         return self.add(DepthwiseConv2D(in_ch, k, *settings, dtype=self.dtype, rng=self.rng), input_shape)
 
+    @all_or_nothing
     def add_conv_transpose2d(
         self: Net,
         in_ch: int | None = None,
@@ -303,6 +327,7 @@ class Builder(Network):
         num_features = self._size("add_instancenorm", "num_features", num_features, 0, input_shape)
         return self.add(InstanceNorm(num_features, epsilon, dtype=self.dtype), input_shape)
 
+    @all_or_nothing
     def add_embedding(
         self: Net, vocab_size: int, embed_dim: int, init_method: str = "normal", *, input_shape: InputShape = None
     ) -> Net:
@@ -320,6 +345,7 @@ class Builder(Network):
         """Append an activation of its own, such as the ReLU after a batch normalisation."""
         return self.add(Activation(activation, activation_params, dtype=self.dtype), input_shape)
 
+    @all_or_nothing
     def add_residual(self: Net, build: Build, shortcut: Build | None = None, *, input_shape: InputShape = None) -> Net:
         """Append what some layers make of their input, plus that input; see ``layers.Residual``.
 
@@ -340,10 +366,13 @@ class Builder(Network):
         >>> net.layers[1].name
         'Residual(2 layers)'
         """
-        layers = self._inside(build, input_shape)
-        beside = None if shortcut is None else Sequential(self._inside(shortcut, input_shape), dtype=self.dtype)
+        layers = self._inside("add_residual(build)", build, input_shape)
+        beside = None
+        if shortcut is not None:
+            beside = Sequential(self._inside("add_residual(shortcut)", shortcut, input_shape), dtype=self.dtype)
         return self.add(Residual(*layers, shortcut=beside, dtype=self.dtype), input_shape)
 
+    @all_or_nothing
     def add_concat(self: Net, *branches: Build | None, axis: int = 1, input_shape: InputShape = None) -> Net:
         """Append branches side by side, whose outputs are joined; see ``layers.Concat``.
 
@@ -356,14 +385,15 @@ class Builder(Network):
         input_shape : tuple of int, optional
             See ``add``.
         """
-        made = [None if build is None else self._inside(build, input_shape) for build in branches]
+        where = "add_concat(branches)"
+        made = [None if build is None else self._inside(where, build, input_shape) for build in branches]
         return self.add(Concat(*made, axis=axis, dtype=self.dtype), input_shape)
 
-    def _inside(self, build: Build, input_shape: InputShape) -> list[Layer]:
+    def _inside(self, where: str, build: Build, input_shape: InputShape) -> list[Layer]:
         """Return the layers that ``build`` adds to a builder that stands where the next layer would."""
         if not callable(build):
             way_out = "add layers that are made already with add(layers.Residual(...))"
-            raise ConfigError("add_", "a function that adds layers to a builder", repr(build), way_out)
+            raise ConfigError(where, "a function that adds layers to a builder", repr(build), way_out)
         inner = Builder(dtype=self.dtype, rng=self.rng)
         inner._sample_shape = self._shape_before(input_shape)
         inner._width = self.chain.output_width(self._width)

@@ -102,7 +102,10 @@ def real_dtype(where: str, value: Any) -> np.dtype:
 
 def generator(where: str, value: Any) -> np.random.Generator:
     """Return the Generator that ``value`` (None, an int, a SeedSequence or a Generator) stands for."""
-    try:
-        return np.random.default_rng(value)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{where}(rng)", "None, an int >= 0, a SeedSequence or a Generator", repr(value)) from None
+    known = (int, np.integer, np.random.Generator, np.random.SeedSequence)
+    if value is None or (isinstance(value, known) and not isinstance(value, bool)):
+        try:
+            return np.random.default_rng(value)
+        except ValueError:  # a negative number
+            pass
+    raise ConfigError(f"{where}(rng)", "None, an int >= 0, a SeedSequence or a Generator", repr(value))

@@ -167,7 +167,7 @@ class NeuralNet(PolicySearch, Caches, Builder):
         head = self.head
         if loss_function is None:
             loss_function = "cross_entropy" if head == "softmax" else "mse"
-        if options or (loss_function, head) != self._known_loss:
+        if options or type(loss_function) is not str or (loss_function, head) != self._known_loss:
             losses.check_options(where, loss_function, options, training=True)
             if self.layers and "activation" in self.layers[-1].settings:
                 losses.warn_of_doubts(where, loss_function, head, options)
@@ -380,7 +380,7 @@ class NeuralNet(PolicySearch, Caches, Builder):
         norm : float
             Before clipping.
         """
-        if max_norm != math.inf:  # which is how to read the norm
+        if type(max_norm) is not float or max_norm != math.inf:  # which is how to read the norm
             max_norm = checks.number("clip_gradients", "max_norm", max_norm)
         norm = self.arena.gradient_norm()
         if 0 < max_norm < norm:
@@ -499,6 +499,8 @@ class NeuralNet(PolicySearch, Caches, Builder):
         batch_size = checks.integer("Train", "batch_size", batch_size, 1)
         initial_epoch = checks.integer("Train", "initial_epoch", initial_epoch, 0)
         accumulation_steps = checks.integer("Train", "accumulation_steps", accumulation_steps, 1)
+        if not isinstance(verbose, bool):
+            verbose = checks.integer("Train", "verbose", verbose, 0)
         if checks.flag("Train", "resume", resume) and initial_epoch:
             raise ConfigError("Train(initial_epoch)", "none with resume=True, which knows it", str(initial_epoch))
         loss = self._loss_name("Train", loss_function, loss_kwargs)
@@ -600,7 +602,10 @@ class NeuralNet(PolicySearch, Caches, Builder):
         return [{name: array.copy() for name, array in layer.arrays().items()} for layer in self.layers]
 
     def set_weights(self, weights: list[dict[str, Any]]) -> None:
-        """Copy in what ``get_weights`` returned; entries may be missing, shapes must fit. All or nothing."""
+        """Copy in what ``get_weights`` returned; entries may be missing, shapes must fit. All or nothing.
+
+        The mask of a sparse layer is restored too; the optimizer forgets the connections that are no more.
+        """
         if not isinstance(weights, (list, tuple)) or len(weights) != len(self.layers):
             got = f"{len(weights)}" if isinstance(weights, (list, tuple)) else type(weights).__name__
             raise ShapeError("set_weights(weights)", f"a list of {len(self.layers)} dicts, one per layer", got)
@@ -613,9 +618,14 @@ class NeuralNet(PolicySearch, Caches, Builder):
                 where = f"set_weights(layer {i}, {name!r})"
                 if name not in mine:
                     raise ConfigError(where, f"one of {', '.join(mine) or 'no entries'}", repr(name))
-                checked.append((layer, name, layer.fitting(where, name, value)))
-        for layer, name, array in checked:
-            layer[name] = array
+                checked.append((i, name, layer.fitting(where, name, value)))
+        state = self.opt_state
+        for i, name, array in sorted(checked, key=lambda entry: not entry[1].endswith("mask")):  # weights after masks
+            self.layers[i].restore(name, array)
+            if name.endswith("mask") and state:
+                for entry, slot in state[i].items():
+                    if entry.endswith(f"_{name[:-4]}weights"):
+                        slot[array == 0] = 0
 
     def reset_optimizer_state(self) -> None:
         """Forget the optimizer's state and set ``t`` to 0."""

@@ -62,7 +62,7 @@ class Network:
         self.l2_lambda = l2_lambda
         self._momentum = checks.fraction("NeuralNet", "momentum", momentum)
         self.optimizer = optimizer
-        self.dtype = checks.real_dtype("NeuralNet", dtype)
+        self._dtype = checks.real_dtype("NeuralNet", dtype)
         self.rng = rng
         self.training = True
         self.run_state: dict[str, Any] = {}  # what the last training run left to be resumed from
@@ -116,6 +116,11 @@ class Network:
     @optimizer.setter
     def optimizer(self, optimizer: str | Optimizer) -> None:
         self._optimizer = make_optimizer("NeuralNet", optimizer, self._momentum)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of all parameters and arithmetic, for life: for the other one make another network."""
+        return self._dtype
 
     @property
     def rng(self) -> np.random.Generator:
@@ -298,7 +303,7 @@ class Network:
 
     def _adopt(self: Net, state: TrainingState) -> Net:
         self.learning_rate, self.l2_lambda, self._momentum = state.learning_rate, state.l2_lambda, state.momentum
-        self._optimizer, self.dtype, self._rng, self.training = state.optimizer, state.dtype, state.rng, state.training
+        self._optimizer, self._dtype, self._rng, self.training = state.optimizer, state.dtype, state.rng, state.training
         self.arena, self.run_state = state.arena, state.run
         self.chain = Sequential(state.layers, dtype=state.dtype)
         self._input_shape = state.input_shape

@@ -223,3 +223,28 @@ def test_layers_inside_have_the_dtype_and_the_rng_of_the_network():
 def test_a_layer_of_another_dtype_is_refused_by_its_dtype():
     with pytest.raises(DTypeError, match="a float32 layer, got float64"):
         NeuralNet(dtype="float32").add(Flatten())
+
+
+@pytest.mark.parametrize(
+    "build, words",
+    [
+        (lambda net: net.add_dense(6, 3), "Dense"),
+        (lambda net: net.add_sparse(6, 3), "Sparse"),
+        (lambda net: net.add_dense(5, 3, input_shape="abc"), "input_shape"),
+        (lambda net: net.add_embedding(5, 3, input_shape="abc"), "input_shape"),
+        (lambda net: net.add_conv2d(1, 3, 3), "Conv2D"),
+        (lambda net: net.add_depthwise_conv2d(1, 3), "Conv2D"),
+        (lambda net: net.add_conv_transpose2d(1, 3, 3), "Conv"),
+        (lambda net: net.add_conv1d(1, 3, 3), "Conv1D"),
+        (lambda net: net.add_residual(linear, shortcut="abc"), r"add_residual\(shortcut\)"),
+        (lambda net: net.add_residual("abc"), r"add_residual\(build\)"),
+        (lambda net: net.add_concat(linear, "abc"), r"add_concat\(branches\)"),
+        (lambda net: net.add_concat(linear, axis="abc"), "axis"),
+    ],
+)
+def test_a_refused_layer_has_drawn_no_random_numbers(build, words):
+    net = NeuralNet(rng=0).add_dense(n_out=5, input_shape=(4,))
+    before = net.rng.bit_generator.state
+    with pytest.raises(EnilnetsError, match=words):
+        build(net)
+    assert net.rng.bit_generator.state == before and len(net.layers) == 1

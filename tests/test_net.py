@@ -899,3 +899,58 @@ class TestUtilities:
 
     def test_repr_names_the_layers(self):
         assert "Dense(4 -> 6)" in repr(mlp())
+
+
+@pytest.mark.parametrize("value", [np.zeros(2), np.array([]), ["mse"], b"mse", 3])
+def test_a_loss_that_is_no_name_is_refused(value):
+    net = mlp()
+    net.TrainBatch(np.zeros((2, 4)), [0, 1])  # from now on the loss is known
+    with pytest.raises(ConfigError, match="loss"):
+        net.TrainBatch(np.zeros((2, 4)), [0, 1], value)
+    net.Forward(np.zeros((2, 4)), training=True)
+    with pytest.raises(ConfigError, match="loss"):
+        net.Backward([0, 1], loss_function=value)
+
+
+@pytest.mark.parametrize("value", [np.zeros(2), None, "yes", -1, 1.5])
+def test_verbose_is_checked_before_training(value):
+    net = mlp()
+    before = pickle.dumps((net.get_weights(), net.rng.bit_generator.state))
+    with pytest.raises(ConfigError, match="verbose"):
+        net.Train(np.zeros((2, 4)), [0, 1], epochs=1, verbose=value)
+    assert pickle.dumps((net.get_weights(), net.rng.bit_generator.state)) == before and net.t == 0
+
+
+@pytest.mark.parametrize("value", [np.zeros(2), "1", None])
+def test_the_norm_to_clip_to_is_a_number(value):
+    net = mlp()
+    net.Forward(np.zeros((2, 4)), training=True)
+    net.Backward([0, 1])
+    with pytest.raises(ConfigError, match="max_norm"):
+        net.clip_gradients(value)
+
+
+@pytest.mark.parametrize("value", [True, [], [1, 2], np.zeros(3), 1.5, -1, "0", np.random])
+def test_a_source_of_randomness_is_a_seed_or_a_generator(value):
+    net = mlp()
+    before = net.rng
+    with pytest.raises(ConfigError, match="rng"):
+        net.rng = value
+    assert net.rng is before
+    with pytest.raises(ConfigError, match="rng"):
+        NeuralNet(rng=value)
+
+
+def test_the_dtype_is_for_life():
+    net = mlp()
+    with pytest.raises(AttributeError):
+        net.dtype = "float32"
+    assert net.dtype == "float64" and net.copy().dtype == "float64"
+
+
+@pytest.mark.parametrize("verb", ["add_conv2d", "add_conv1d", "add_depthwise_conv2d"])
+@pytest.mark.parametrize("value", [np.zeros(2), np.array([]), "valid", None])
+def test_a_padding_is_a_number_or_same(verb, value):
+    sizes = {"in_ch": 2, "k": 3} if verb == "add_depthwise_conv2d" else {"in_ch": 2, "out_ch": 2, "k": 3}
+    with pytest.raises(ConfigError, match="padding"):
+        getattr(NeuralNet(rng=0), verb)(**sizes, padding=value)

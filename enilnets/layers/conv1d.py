@@ -91,7 +91,8 @@ class Conv1D(Convolution):
         super().__init__(in_ch, out_ch, activation, activation_params, groups, dtype=dtype)
         self.k = checks.size("Conv1D", "k", k)
         self.stride = checks.size("Conv1D", "stride", stride)
-        self.padding = padding if padding == "same" else checks.size("Conv1D", 'padding (or "same")', padding, 0)
+        same = isinstance(padding, str) and padding == "same"
+        self.padding = padding if same else checks.size("Conv1D", 'padding (or "same")', padding, 0)
         self.dilation = checks.size("Conv1D", "dilation", dilation)
         self.draw(init_method, rng)
 

@@ -15,7 +15,7 @@ __all__ = ["BatchNorm"]
 
 
 class BatchNorm(Layer):
-    """Batch normalisation of (batch, features) or, per channel, of (batch, C, H, W).
+    """Batch normalisation of (batch, features) or, per channel, of (batch, C, length) or (batch, C, H, W).
 
     Parameters
     ----------
@@ -98,9 +98,9 @@ class BatchNorm(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         """See Layer."""
-        if len(shape) not in (1, 3) or shape[0] != self.num_features:
+        if len(shape) not in (1, 2, 3) or shape[0] != self.num_features:
             n = self.num_features
-            raise self.shape_error(f"(batch, {n}) or (batch, {n}, height, width)", shape)
+            raise self.shape_error(f"(batch, {n}), (batch, {n}, length) or (batch, {n}, height, width)", shape)
         return shape
 
     def output_width(self, width: int | None) -> int:
@@ -182,8 +182,8 @@ class BatchNorm(Layer):
         """See Layer; None unless batch statistics were used."""
         if not saved.training:
             return None
-        axes = (0,) if saved.x.ndim == 2 else (0, 2, 3)
-        wide = (1, -1) if saved.x.ndim == 2 else (1, -1, 1, 1)
+        axes = (0, *range(2, saved.x.ndim))
+        wide = (1, -1, *(1 for _ in axes[1:]))
         mean, var, gamma = (a.reshape(wide) for a in (saved.mean, saved.var, saved.gamma))
         x_norm = (saved.x - mean) / np.sqrt(var + saved.eps)
         return saved.x, x_norm, mean, var, gamma, saved.eps, axes

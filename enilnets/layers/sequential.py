@@ -27,6 +27,13 @@ class Stage(NamedTuple):
     first: int
     stop: int
     program: Program | None
+    flat: bool = False  # the program takes (batch, features) alone
+
+    def taking(self, x: np.ndarray) -> tuple[Stage, ...]:
+        """This stage, or its layers one by one where its program would take the features of ``x`` for channels."""
+        if x.ndim == 2 or not self.flat:
+            return (self,)
+        return tuple(Stage(i, i + 1, None) for i in range(self.first, self.stop))
 
 
 class LayerPass:
@@ -223,11 +230,12 @@ class Sequential(Container):
 
     def infer(self, x: np.ndarray) -> np.ndarray:
         """Return the output in inference mode and keep nothing."""
-        for stage in self._plan(INFERENCE_ALONE)[2]:
-            if stage.program is not None:
-                x = stage.program.infer(real("infer", "x", x))
-            else:
-                x = self._run(stage, x, INFERENCE_ALONE)[0]
+        for planned in self._plan(INFERENCE_ALONE)[2]:
+            for stage in planned.taking(x):
+                if stage.program is not None:
+                    x = stage.program.infer(real("infer", "x", x))
+                else:
+                    x = self._run(stage, x, INFERENCE_ALONE)[0]
         return x
 
     def _run(self, stage: Stage, x: np.ndarray, mode: Mode) -> tuple[np.ndarray, Any]:
@@ -242,15 +250,17 @@ class Sequential(Container):
         if not mode.backward:
             return self.infer(x), Passed([], [], -1, x)
         changes, layers, stages = self._plan(mode)
-        passed = Passed(layers, stages, changes, x)
-        for stage in stages:
-            run: Pass | LayerPass
-            if stage.program is not None:
-                run = stage.program.forward(real("forward", "x", x), mode.training, mode.keep_z)
-            else:
-                run = LayerPass(x, *self._run(stage, x, mode))
-            passed.runs.append(run)
-            x = run.y
+        passed = Passed(layers, [], changes, x)
+        for planned in stages:
+            for stage in planned.taking(x):
+                run: Pass | LayerPass
+                if stage.program is not None:
+                    run = stage.program.forward(real("forward", "x", x), mode.training, mode.keep_z)
+                else:
+                    run = LayerPass(x, *self._run(stage, x, mode))
+                passed.stages.append(stage)
+                passed.runs.append(run)
+                x = run.y
         passed.output = x
         return x, passed
 
@@ -353,7 +363,8 @@ def plan(layers: list[Layer], mode: Mode, dtype: np.dtype) -> list[Stage]:
 
     def close(stop: int) -> None:
         if run:
-            stages.append(Stage(stop - len(run), stop, Program(run, dtype)))
+            flat = any(node.kind == "batchnorm" for node in run)
+            stages.append(Stage(stop - len(run), stop, Program(run, dtype), flat))
             run.clear()
 
     for i, layer in enumerate(layers):

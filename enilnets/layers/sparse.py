@@ -97,20 +97,30 @@ class Sparse(Dense):
         self.parameters["weights"].value[mask == 0] = 0  # assigned, since 0 * NaN is NaN
 
     def __setitem__(self, key: str, value: Any) -> None:
+        mask = self.buffers["mask"]
+        if key == "mask" and not mask.flags.writeable:
+            where = f'{self.name}["mask"]'
+            if not np.array_equal(mask, self.fitting(where, key, value)):
+                way_out = "make a new layer, or use set_weights"
+                raise ConfigError(where, "the mask the layer was made with", "another one", way_out)
         super().__setitem__(key, value)
         if key == "mask" or (key == "weights" and not self.buffers["mask"].flags.writeable):
             self._fix_mask()
 
+    def restore(self, key: str, value: np.ndarray) -> None:
+        """See Layer; the mask of other weights comes with them, before them."""
+        if key == "mask":
+            self.buffers["mask"].flags.writeable = True
+        super().restore(key, value)
+
     def fitting(self, where: str, key: str, value: Any) -> np.ndarray:
-        """See Layer; the mask can be given once, to a blank layer."""
+        """See Layer."""
         if key != "mask":
             return super().fitting(where, key, value)
         mask = self.buffers["mask"]
         value = checks.numbers(where, value, mask.shape)
         if not ((value == 0) | (value == 1)).all():
             raise ConfigError(where, "a mask of zeros and ones", "other numbers")
-        if not mask.flags.writeable and not np.array_equal(mask, value):
-            raise ConfigError(where, "the mask the layer was made with", "another one", "make a new layer")
         return value
 
     def node(self, mode: Mode) -> Node | None:

@@ -1,4 +1,4 @@
-"""Batch normalisation of features (batch, features) and of images (batch, channels, height, width)."""
+"""Batch normalisation of features, sequences (batch, channels, length) and images (batch, channels, height, width)."""
 
 from __future__ import annotations
 
@@ -47,13 +47,11 @@ class BatchNormSaved(NamedTuple):
 def _three_axes(where: str, x: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
     """Return ``x`` as a kernel reads it, and its shape as (batch, channels, pixels)."""
     x = real(where, "x", x)
-    if x.ndim == 2:
-        return x, (x.shape[0], x.shape[1], 1)
-    if x.ndim == 4:
-        return x, (x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
+    if x.ndim in (2, 3, 4):
+        return x, (x.shape[0], x.shape[1], math.prod(x.shape[2:]))
     raise ShapeError(
         f"{where}(x)",
-        "shape (batch, features) or (batch, channels, height, width)",
+        "shape (batch, features), (batch, channels, length) or (batch, channels, height, width)",
         f"shape {x.shape}",
         "reshape it; other axes belong to the batch",
     )
@@ -113,7 +111,7 @@ def batchnorm(
 
     Parameters
     ----------
-    x : ndarray (batch, features) or (batch, channels, height, width), float32 or float64
+    x : ndarray (batch, features), (batch, channels, length) or (batch, channels, height, width), float32 or float64
     gamma, beta : ndarray (channels,)
         Scale and offset after normalisation, of the dtype of ``x``.
     eps : float > 0
@@ -136,7 +134,7 @@ def batchnorm(
     Raises
     ------
     ShapeError
-        If ``x`` has neither 2 nor 4 axes, or ``gamma`` or ``beta`` does not fit.
+        If ``x`` has not 2, 3 or 4 axes, or ``gamma`` or ``beta`` does not fit.
     DataError
         If ``x`` is empty: then there is no mean.
     ConfigError
@@ -188,7 +186,7 @@ def batchnorm_inference(
 
     Parameters
     ----------
-    x : ndarray (batch, features) or (batch, channels, height, width), float32 or float64
+    x : ndarray (batch, features), (batch, channels, length) or (batch, channels, height, width), float32 or float64
     mean, var : ndarray (channels,)
         Statistics to normalise with, usually running averages; ``var >= 0``.
     gamma, beta : ndarray (channels,)
@@ -212,7 +210,7 @@ def batchnorm_inference(
     Raises
     ------
     ShapeError
-        If ``x`` has neither 2 nor 4 axes, or a parameter does not fit.
+        If ``x`` has not 2, 3 or 4 axes, or a parameter does not fit.
     ConfigError
         If ``eps`` is not a positive number, or there is no such activation.
     DTypeError

@@ -8,9 +8,10 @@ import numpy as np
 
 from .. import checks
 from ..errors import DataError
+from ..ops.array import as_data
 from .batches import slices
 from .protocol import Model
-from .snapshot import layers_of
+from .snapshot import Snapshot, layers_of
 
 __all__ = ["reestimate_batchnorm"]
 
@@ -43,12 +44,15 @@ def reestimate_batchnorm(model: Model, x: Any, batch_size: int = 256) -> None:
     """
     batch_size = checks.size("reestimate_batchnorm", "batch_size", batch_size, 2)
     inputs = np.asarray(x)
-    if len(inputs) < 2:
-        raise DataError("reestimate_batchnorm(x)", "at least two samples", str(len(inputs)))
+    if not inputs.ndim or len(inputs) < 2:
+        got = f"{len(inputs)}" if inputs.ndim else type(x).__name__
+        raise DataError("reestimate_batchnorm(x)", "an array of at least two samples", got)
+    if inputs.dtype.kind == "f":
+        inputs = as_data("reestimate_batchnorm", "x", inputs, model.arena.dtype)
     normalisations = [layer for layer in layers_of(model) if layer.type == "batchnorm"]
     momenta = [layer.momentum for layer in normalisations]
     training, random = getattr(model, "training", True), model.rng.bit_generator.state
-    seen = 0
+    kept, seen = Snapshot(model), 0
     try:
         model.training = True  # type: ignore[attr-defined]
         for part in slices(len(inputs), batch_size):
@@ -56,6 +60,9 @@ def reestimate_batchnorm(model: Model, x: Any, batch_size: int = 256) -> None:
             for layer in normalisations:
                 layer.momentum = (part.stop - part.start) / seen
             model.forward(inputs[part], train=True)
+    except Exception:
+        kept.restore()
+        raise
     finally:
         model.training = training  # type: ignore[attr-defined]
         model.rng.bit_generator.state = random

@@ -115,7 +115,7 @@ EXAMPLES = {
         ({"vocab_size": 50, "embed_dim": 4, "init_method": "xavier_uniform"}, Ids((), 50)),
         ({"vocab_size": 1, "embed_dim": 1}, Ids((2,), 1)),
     ],
-    "batchnorm": [({"num_features": 6}, (6,)), ({"num_features": 3}, (3, 4, 5))],
+    "batchnorm": [({"num_features": 6}, (6,)), ({"num_features": 3}, (3, 4)), ({"num_features": 3}, (3, 4, 5))],
     "dropout": [({"rate": 0.4}, (9,)), ({"rate": 0.5}, (2, 3, 4)), ({"rate": 0.0}, (3,))],
     "activation": [
         *[({"activation": name}, (5,)) for name in ACTIVATIONS],

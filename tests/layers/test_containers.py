@@ -341,7 +341,9 @@ def test_layers_inside_answer_for_what_is_their_own(rng, tmp_path):
     assert np.array_equal(layer["0.weights"], mask) and 0 < mask.sum() < 36
     for name, value in (("0.mask", 1 - mask), ("1.bias", np.ones(6))):
         with pytest.raises(ConfigError):
-            net.set_weights([{name: value}])
+            layer[name] = value
+    with pytest.raises(ConfigError):
+        net.set_weights([{"1.bias": np.ones(6)}])
     net.set_weights([{"0.weights": np.full((6, 6), 2.0)}])
     assert np.array_equal(layer["0.weights"], 2 * mask)
     net.TrainBatch(x, np.zeros((4, 6)))

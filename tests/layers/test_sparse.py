@@ -79,8 +79,6 @@ def test_the_mask_is_fixed_for_life(tmp_path):
     layer, mask = net.layers[0], net.layers[0]["mask"].copy()
     with pytest.raises(ConfigError, match="made with"):
         layer["mask"] = 1 - mask
-    with pytest.raises(ConfigError, match="made with"):
-        net.set_weights([{"mask": np.ones((5, 6)), "weights": np.ones((5, 6))}])
     with pytest.raises(ValueError):
         mask_view = layer["mask"]
         mask_view[...] = 1
@@ -95,6 +93,32 @@ def test_the_mask_is_fixed_for_life(tmp_path):
     blank = Sparse.blank(layer.config(), "float64")
     with pytest.raises(ConfigError, match="zeros and ones"):
         blank["mask"] = np.full((5, 6), 0.5)
+
+
+@pytest.mark.contract("N11")
+@pytest.mark.parametrize("inside", [False, True])
+def test_weights_are_restored_with_their_mask(inside, rng):
+    def build(seed):
+        net = NeuralNet(0.1, "sgd", rng=seed)
+        return net.add_residual(lambda block: block.add_sparse(6, 6)) if inside else net.add_sparse(6, 6)
+
+    x, y = rng.normal(size=(2, 8, 6))
+    first, second = build(1), build(2)
+    second.TrainBatch(x, y)
+    weights = first.get_weights()
+    second.set_weights(weights)
+    for mine, theirs in zip(weights, second.get_weights(), strict=True):
+        assert all(np.array_equal(mine[name], theirs[name]) for name in mine)
+    assert np.array_equal(first.predict(x), second.predict(x))
+    second.TrainBatch(x, y)  # the momentum of connections that are no more is gone with them
+    own = second.get_weights()[0]
+    mask, moved = (own[name] for name in own if name.endswith(("mask", "weights")))
+    mask, moved = (mask, moved) if set(mask.ravel()) == {0.0, 1.0} else (moved, mask)
+    assert not moved[mask == 0].any()
+    with pytest.raises(ConfigError, match="zeros and ones"):
+        second.set_weights([{name: np.full_like(value, 0.5) for name, value in weights[0].items()}])
+    with pytest.raises(ValueError):
+        second.layers[0]["0.mask" if inside else "mask"][...] = 1
 
 
 @pytest.mark.contract("N16")

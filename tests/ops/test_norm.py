@@ -271,9 +271,9 @@ def test_an_empty_batch_has_no_statistics_but_can_be_inferred(shape, isa, dtype)
     assert not dgamma.any() and not dbeta.any()
 
 
-def test_what_is_neither_features_nor_images_is_refused():
+def test_what_is_neither_features_nor_sequences_nor_images_is_refused():
     ones = np.ones(4)
-    for shape in ((), (4,), (4, 4, 4), (4, 4, 4, 4, 4)):
+    for shape in ((), (4,), (4, 4, 4, 4, 4)):
         for forward in (norm.batchnorm, lambda x, *rest: norm.batchnorm_inference(x, ones, ones, *rest)):
             with pytest.raises(ShapeError, match="batch, features"):
                 forward(np.ones(shape), ones, ones, 1e-5)

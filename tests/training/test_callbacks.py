@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from enilnets import LRScheduler, NeuralNet, optim, training
-from enilnets.errors import ConfigError, StateError
+from enilnets.errors import ConfigError, EnilnetsError, StateError
 from enilnets.storage import safetensors
 from enilnets.training import EMA, SWA, Callback, Checkpoint, CSVLogger, EarlyStopping, JSONLLogger, TensorBoard
 
@@ -415,3 +416,24 @@ def test_ctrl_c_leaves_the_best_weights_alone():
     history = train(model, epochs=9, callbacks=[Interrupt(), EarlyStopping("loss"), recorder])
     assert history.stopped == "interrupt" and recorder.calls[-1] == "train ends: interrupt"
     assert model.t == 7 and not model.arena.parameters[0].fresh
+
+
+@pytest.mark.parametrize(
+    "x", [3, "abc", np.zeros((4, 9)), np.r_[np.zeros((300, 2)), np.full((1, 2), np.nan)]], ids=repr
+)
+def test_an_average_that_cannot_be_applied_changes_nothing(x, rng):
+    ema = training.EMA(0.5)
+    net = NeuralNet(0.1, rng=0).add_batchnorm(2).add_dense(2, 1)
+    net.Train(rng.normal(size=(8, 2)), rng.normal(size=(8, 1)), epochs=2, verbose=0, callbacks=[ema])
+    before = pickle.dumps(net.get_weights())
+    for use in (ema.apply, lambda x: training.reestimate_batchnorm(net, x)):
+        with pytest.raises(EnilnetsError):
+            use(x)
+        assert pickle.dumps(net.get_weights()) == before
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", ">f8", "int8"])
+def test_statistics_are_estimated_from_any_real_array(dtype):
+    net = NeuralNet(rng=0).add_batchnorm(2)
+    training.reestimate_batchnorm(net, np.arange(16).astype(dtype).reshape(4, 4)[:, ::2])
+    assert net.layers[0]["running_mean"].tolist() == [6.0, 8.0]

@@ -66,9 +66,14 @@ class WeightAverage(Callback):
         if self._model is None or not self.count:
             name = type(self).__name__
             raise StateError(f"{name}.apply", "an average", "none yet", f"train with callbacks=[{name.lower()}] first")
+        kept = Snapshot(self._model)
         self._model.arena.values[...] = self._average
-        if x is not None:
-            reestimate_batchnorm(self._model, x)
+        try:
+            if x is not None:
+                reestimate_batchnorm(self._model, x)
+        except Exception:
+            kept.restore()
+            raise
 
     @contextmanager
     def applied(self, x: Any = None) -> Iterator[Model]:

@@ -28,7 +28,8 @@ class EarlyStopping(Callback):
         An improvement is a change by more than this.
     restore_best_weights : bool, default True
         At the end of the run, also of one that was not stopped, go back to the parameters and statistics of the best
-        epoch. After Ctrl-C the network stays as it is.
+        epoch. After Ctrl-C the network stays as it is. A run that is resumed after its end goes on from there, and so
+        not as one run would have; one that is resumed from a ``Checkpoint`` does.
 
     Attributes
     ----------
