@@ -19,6 +19,7 @@ EN_INLINE void EN_NAME(maxpool_windows)(REAL *restrict y, int32_t *restrict argm
     for (int j = 0; j < width; ++j) {
         REAL best = x[j * p];
         int32_t best_place = place + j * p;
+EN_UNROLL(9)
         for (int t = 1; t < p * p; ++t) {
             const REAL v = x[(t / p) * w + j * p + t % p];
             const int32_t v_place = place + (t / p) * (int32_t)w + j * p + t % p;

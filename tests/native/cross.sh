@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 build=build/cross
 concerns=$(printf 'CONCERN(%s) ' $(basename -s .c csrc/kernels/*.c csrc/runtime/*.c) chain)
 sources="csrc/kernels/*.c csrc/runtime/*.c tests/native/*.c"
-flags="-O3 -fno-math-errno -fno-trapping-math -Wall -Wextra -Werror -Icsrc -Itests/native" # as in setup.py
+flags="-O2 -ftree-vectorize -fno-math-errno -fno-trapping-math -Wall -Wextra -Werror -Icsrc -Itests/native" # as in setup.py
 trap 'echo "make cross: failed" >&2' ERR
 
 # need PACKAGE COMMAND...
