@@ -26,8 +26,14 @@ RULES = [
     ("adamw", {"beta1": 0.5, "beta2": 0.9, "epsilon": 1e-3}, torch.optim.AdamW, {"betas": (0.5, 0.9), "eps": 1e-3}),
     ("amsgrad", {}, torch.optim.Adam, {"amsgrad": True}),
     ("amsgrad", {"beta2": 0.9, "epsilon": 1e-3}, torch.optim.Adam, {"betas": (0.9, 0.9), "eps": 1e-3, "amsgrad": True}),
-    ("adamax", {}, torch.optim.Adamax, {"eps": 1e-8}),
-    ("adamax", {"beta1": 0.5, "beta2": 0.9}, torch.optim.Adamax, {"betas": (0.5, 0.9), "eps": 1e-8}),
+    # The paper has no epsilon: PyTorch adds its own to the gradient, we ours to the maximum, about 1e-8 apart.
+    ("adamax", {"epsilon": 1e-30}, torch.optim.Adamax, {"eps": 1e-30}),
+    (
+        "adamax",
+        {"beta1": 0.5, "beta2": 0.9, "epsilon": 1e-30},
+        torch.optim.Adamax,
+        {"betas": (0.5, 0.9), "eps": 1e-30},
+    ),
     ("nadam", {}, torch.optim.NAdam, {"eps": 1e-8}),
     ("nadam", {"beta1": 0.5, "momentum_decay": 0.1}, torch.optim.NAdam, {"betas": (0.5, 0.999), "momentum_decay": 0.1}),
     ("radam", {}, torch.optim.RAdam, {"eps": 1e-8}),
