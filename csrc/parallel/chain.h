@@ -7,12 +7,9 @@
 #define EN_CHAIN_H
 #include <string.h>
 #include "kernels/optim.h"
-#include "parallel/gemm.h"
 #include "parallel/norm.h"
 #include "parallel/pointwise.h"
-#include "runtime/memory.h"
-
-static const en_memory *en_the_memory;
+#include "parallel/product.h"
 
 /* Kinds of nodes. IDENTITY is what dropout is in inference. */
 enum { CHAIN_DENSE, CHAIN_ACTIVATION, CHAIN_BATCHNORM, CHAIN_IDENTITY };
@@ -56,11 +53,6 @@ typedef struct {
     chain_place *place;
 } chain_pass;
 
-static inline ptrdiff_t chain_itemsize(int dtype)
-{
-    return dtype == EN_F32 ? 4 : 8;
-}
-
 static inline int chain_saves(int activation)
 {
 #define CHAIN_SAVES(name, saves) case CHAIN_##name: return CHAIN_##saves;
@@ -100,7 +92,7 @@ static inline void chain_activate(int activation, int dtype, void *y, const void
     else if (activation == CHAIN_softmax && cols > 0)
         pointwise_softmax(&call);
     else if (y != x)
-        memcpy(y, x, (size_t)(rows * cols * chain_itemsize(dtype)));
+        memcpy(y, x, (size_t)(rows * cols * itemsize(dtype)));
 }
 
 /* dx = dy f'(saved); with `sums` also the sums of its columns. dx may be dy itself. */
@@ -124,39 +116,10 @@ static inline void chain_activate_backward(int activation, int dtype, void *dx, 
         pointwise_sums(&call);
 }
 
-/* A matrix for chain_product: element (i, j) at start[i * row + j * column]. */
-typedef struct {
-    const void *start;
-    ptrdiff_t row, column;
-} chain_matrix;
-
-/* c (m, n) = f(a b + bias), or c + a b, with f of activations.h; -1 if there is no memory for a workspace. */
-static inline int chain_product(int dtype, void *c, chain_matrix a, chain_matrix b, ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
-                                const void *bias, int accumulate, int activation)
-{
-    gemm_call call;
-    gemm_problem *p = &call.problem;
-    p->m = m, p->n = n, p->k = k;
-    p->a_row = a.row, p->a_column = a.column, p->b_row = b.row, p->b_column = b.column;
-    p->c_row = n, p->c_column = 1;
-    p->axes = 0, p->accumulate = accumulate, p->activation = activation;
-    call.dtype = dtype, call.c = c, call.a = a.start, call.b = b.start;
-    call.column_bias = bias, call.row_bias = call.work = NULL;
-    gemm_prepare(&call);
-    if (call.workspace > 0) {
-        call.work = en_the_memory->take((size_t)(call.threads * call.workspace * chain_itemsize(dtype)));
-        if (!call.work)
-            return -1;
-    }
-    gemm_run(&call);
-    en_the_memory->give_back(call.work);
-    return 0;
-}
-
 /* z = x W' + b */
 static inline int chain_dense(const chain_node *node, int dtype, void *z, const void *x, ptrdiff_t rows, int activation)
 {
-    return chain_product(dtype, z, (chain_matrix){x, node->n_in, 1}, (chain_matrix){node->weights, 1, node->n_in}, rows,
+    return matrix_multiply(dtype, z, (strided_matrix){x, node->n_in, 1}, (strided_matrix){node->weights, 1, node->n_in}, rows,
                          node->n_in, node->n_out, node->bias, 0, activation);
 }
 
@@ -174,7 +137,7 @@ static inline size_t chain_layout(chain_pass *pass, char *memory)
     do { \
         if (memory) \
             place->member = memory + used; \
-        used += ((size_t)(elements) * (size_t)chain_itemsize(pass->dtype) + 63) & ~(size_t)63; \
+        used += ((size_t)(elements) * (size_t)itemsize(pass->dtype) + 63) & ~(size_t)63; \
     } while (0)
     if (memory)
         memset(pass->place, 0, (size_t)pass->count * sizeof(chain_place));
@@ -206,7 +169,7 @@ static inline size_t chain_layout(chain_pass *pass, char *memory)
 /* The normalisation at `place`, with the statistics of its rows, which the running ones then learn from, or with those. */
 static inline void chain_normalise(const chain_node *node, int dtype, chain_place *place, int batch, ptrdiff_t rows)
 {
-    const size_t bytes = (size_t)(node->n_out * chain_itemsize(dtype));
+    const size_t bytes = (size_t)(node->n_out * itemsize(dtype));
     norm_call call = {.kernel = batch ? BATCHNORM : BATCHNORM_INFERENCE, .dtype = dtype, .activation = NO_ACTIVATION,
                       .y = place->y, .mean = place->mean, .var = place->var, .inv_std = place->inv_std, .x = place->x,
                       .gamma = node->weights, .beta = node->bias, .eps = node->eps, .n = rows, .c = node->n_out, .s = 1};
@@ -252,7 +215,7 @@ static inline int chain_forward(chain_pass *pass, const void *x, void *y)
             break;
         default:
             if (i == pass->count - 1)
-                memcpy(y, x, (size_t)(rows * node->n_out * chain_itemsize(dtype)));
+                memcpy(y, x, (size_t)(rows * node->n_out * itemsize(dtype)));
             else
                 place->y = (void *)x;
         }
@@ -301,13 +264,13 @@ static inline int chain_dense_backward(const chain_pass *pass, int i, void *dx, 
     const chain_node *node = pass->node + i;
     const chain_place *place = pass->place + i;
     const ptrdiff_t rows = pass->rows, n_in = node->n_in, n_out = node->n_out;
-    const chain_matrix dz = {place->delta, n_out, 1}, dz_transposed = {place->delta, 1, n_out};
+    const strided_matrix dz = {place->delta, n_out, 1}, dz_transposed = {place->delta, 1, n_out};
     if (dx
-        && chain_product(pass->dtype, dx, dz, (chain_matrix){node->weights, n_in, 1}, rows, n_out, n_in, NULL, 0, 0) < 0)
+        && matrix_multiply(pass->dtype, dx, dz, (strided_matrix){node->weights, n_in, 1}, rows, n_out, n_in, NULL, 0, 0) < 0)
         return -1;
     if (!params || !node->trains)
         return 0;
-    return chain_product(pass->dtype, node->d_weights, dz_transposed, (chain_matrix){place->x, n_in, 1}, n_out, rows, n_in,
+    return matrix_multiply(pass->dtype, node->d_weights, dz_transposed, (strided_matrix){place->x, n_in, 1}, n_out, rows, n_in,
                          NULL, added[0], 0);
 }
 
@@ -349,7 +312,7 @@ static inline int chain_backward(chain_pass *pass, const void *dy, int at_pre_ac
             if (i > lowest)
                 next = place->delta;
             else if (dx)
-                memcpy(dx, place->delta, (size_t)(rows * node->n_out * chain_itemsize(dtype)));
+                memcpy(dx, place->delta, (size_t)(rows * node->n_out * itemsize(dtype)));
         } else if (node->kind == CHAIN_BATCHNORM)
             chain_normalise_backward(pass, i, (void *)next, params, added + 2 * i);
         else if (chain_dense_backward(pass, i, (void *)next, params, added + 2 * i) < 0)
