@@ -134,7 +134,7 @@ def matmul(a, b, out, bias=None, row_bias=None, bint accumulate=False, activatio
         p.accumulate, p.activation = accumulate, number(activation)
         gemm_prepare(&call)
         if part is not None:
-            wanted = within(p, part)
+            cut(&wanted, p, part)
         needed = call.threads * call.workspace
         if needed > 0:
             work = None if workspace is None else workspace(needed, out.dtype)
@@ -160,9 +160,9 @@ cdef int number(activation) except -1:
     raise ValueError(f"activation: expected 'relu', 'leakyrelu' or None, got {activation!r}")
 
 
-cdef gemm_part within(gemm_problem *p, part) except *:
-    """The part of the planned problem that rows and columns of ``out`` are; its bounds may not leave the result."""
-    cdef gemm_part wanted = gemm_whole(p)
+cdef int cut(gemm_part *wanted, gemm_problem *p, part) except -1:
+    """Set ``wanted`` to the rows and columns of ``out`` in ``part``; its bounds may not leave the planned problem."""
+    wanted[0] = gemm_whole(p)
     cdef Py_ssize_t i0, i1, j0, j1, rows = wanted.stop_row, columns = wanted.stop_column
     i0, i1, j0, j1 = part
     if p.transposed:
@@ -172,7 +172,7 @@ cdef gemm_part within(gemm_problem *p, part) except *:
     if p.transposed:
         i0, i1, j0, j1 = j0, j1, i0, i1
     wanted.first_row, wanted.stop_row, wanted.first_column, wanted.stop_column = i0, i1, j0, j1
-    return wanted
+    return 0
 
 
 def form(a, b, out):
