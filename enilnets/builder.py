@@ -391,7 +391,7 @@ class Builder(Network):
 
     def _inside(self, where: str, build: Build, input_shape: InputShape) -> list[Layer]:
         """Return the layers that ``build`` adds to a builder that stands where the next layer would."""
-        if not callable(build):
+        if isinstance(build, Layer) or not callable(build):
             way_out = "add layers that are made already with add(layers.Residual(...))"
             raise ConfigError(where, "a function that adds layers to a builder", repr(build), way_out)
         inner = Builder(dtype=self.dtype, rng=self.rng)

@@ -16,6 +16,7 @@ __all__ = [
     "DTypeError",
     "DataError",
     "EnilnetsError",
+    "GradientError",
     "LabelError",
     "ModelFormatError",
     "NonFiniteError",
@@ -65,6 +66,10 @@ class LabelError(DataError, IndexError):
 
 class NonFiniteError(DataError, ArithmeticError):
     """Training produced a loss or gradient that is NaN or infinite."""
+
+
+class GradientError(EnilnetsError, AssertionError):
+    """A gradient is not the one that differences of the function show."""
 
 
 class ConfigError(EnilnetsError, ValueError):

@@ -17,17 +17,18 @@ from .errors import ConfigError, DTypeError, StateError
 from .layers import Layer, Mode, Sequential
 from .layers.base import Shape
 from .layers.sequential import Passed
-from .optim import Optimizer, make_optimizer
+from .optim import Optimizer
 from .parameters import Arena
 from .storage.model_file import read_parts, write_parts
 from .storage.state import TrainingState, from_parts, plain_rng, to_parts
+from .training.trainable import Trainable
 
 __all__ = ["Network"]
 
 Net = TypeVar("Net", bound="Network")
 
 
-class Network:
+class Network(Trainable):
     """A chain of layers, their arena and an optimizer.
 
     Parameters
@@ -58,14 +59,7 @@ class Network:
         dtype: Any = "float64",
         rng: Any = None,
     ) -> None:
-        self.learning_rate = learning_rate
-        self.l2_lambda = l2_lambda
-        self._momentum = checks.fraction("NeuralNet", "momentum", momentum)
-        self.optimizer = optimizer
-        self._dtype = checks.real_dtype("NeuralNet", dtype)
-        self.rng = rng
-        self.training = True
-        self.run_state: dict[str, Any] = {}  # what the last training run left to be resumed from
+        super().__init__(learning_rate, optimizer, l2_lambda, momentum, dtype=dtype, rng=rng)
         self.chain = Sequential(dtype=self.dtype)
         self.arena = Arena(self.dtype)
         self._input_shape: Shape | None = None
@@ -76,69 +70,6 @@ class Network:
         """Forget what was derived from the layers as they were."""
         self._added = list(self.layers)
         self._last_shapes: tuple[Any, tuple[int, ...]] = None, ()
-
-    # Settings
-
-    @property
-    def learning_rate(self) -> float:
-        """Step size of the optimizer."""
-        return self._learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, learning_rate: float) -> None:
-        self._learning_rate = checks.number("NeuralNet", "learning_rate", learning_rate, 0.0)
-
-    @property
-    def l2_lambda(self) -> float:
-        """Coefficient of the L2 penalty on weights."""
-        return self._l2_lambda
-
-    @l2_lambda.setter
-    def l2_lambda(self, l2_lambda: float) -> None:
-        self._l2_lambda = checks.number("NeuralNet", "l2_lambda", l2_lambda, 0.0)
-
-    @property
-    def momentum(self) -> float:
-        """Momentum of SGD; other optimizers have none."""
-        return getattr(self.optimizer, "momentum", self._momentum)
-
-    @momentum.setter
-    def momentum(self, momentum: float) -> None:
-        self._momentum = checks.fraction("NeuralNet", "momentum", momentum)
-        if hasattr(self.optimizer, "momentum"):
-            self.optimizer.momentum = self._momentum
-
-    @property
-    def optimizer(self) -> Optimizer:
-        """The optimizer; setting it by name or object starts it afresh."""
-        return self._optimizer
-
-    @optimizer.setter
-    def optimizer(self, optimizer: str | Optimizer) -> None:
-        self._optimizer = make_optimizer("NeuralNet", optimizer, self._momentum)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of all parameters and arithmetic, for life: for the other one make another network."""
-        return self._dtype
-
-    @property
-    def rng(self) -> np.random.Generator:
-        """Source of all randomness; setting it takes what the constructor takes."""
-        return self._rng
-
-    @rng.setter
-    def rng(self, rng: Any) -> None:
-        self._rng = checks.generator("NeuralNet", rng)
-
-    @property
-    def training(self) -> bool:
-        """False forces inference behaviour of batch norm and dropout in every pass."""
-        return self._training
-
-    @training.setter
-    def training(self, training: bool) -> None:
-        self._training = checks.flag("NeuralNet", "training", training)
 
     # Building
 
@@ -269,11 +200,6 @@ class Network:
         """
         dy = np.asarray(dy, self.dtype)
         return self.chain.propagate(dy, ctx, params=params, inputs=inputs, at_pre_activation=at_pre_activation)
-
-    def step(self) -> None:
-        """One optimizer step along the accumulated gradients, which are then zero."""
-        self.optimizer.step(self.arena, self._learning_rate, self._l2_lambda)
-        self.arena.zero_grad()
 
     def infer(self, x: np.ndarray) -> np.ndarray:
         """Return the output in inference mode; keeps nothing, so threads may call it at the same time."""

@@ -59,7 +59,7 @@ class Parameter:
         the next backward pass, so it never has to be cleared.
     """
 
-    __slots__ = ("_frozen", "arena", "fresh", "grad", "penalised", "start", "value")
+    __slots__ = ("_changes", "_frozen", "arena", "fresh", "grad", "penalised", "start", "value")
 
     def __init__(self, value: np.ndarray, penalised: bool = False) -> None:
         self.value = np.array(value, order="C")
@@ -69,6 +69,7 @@ class Parameter:
         self.arena: Arena | None = None
         self.start = 0
         self._frozen = False
+        self._changes = 0
 
     @property
     def frozen(self) -> bool:
@@ -81,6 +82,15 @@ class Parameter:
         CHANGES.count += 1
         if self.arena is not None:
             self.arena.forget_spans()
+
+    @property
+    def version(self) -> int:
+        """Counts the changes of ``value`` by steps and assignments; writing to a view by hand goes unnoticed."""
+        return self._changes if self.arena is None else self._changes + self.arena.version
+
+    def changed(self) -> None:
+        """Count a change of ``value``."""
+        self._changes += 1
 
     @property
     def size(self) -> int:
@@ -214,6 +224,8 @@ class Arena:
         self._spans: np.ndarray | None = None
         self._tables: list[Table] = []
         self._used: tuple[np.ndarray, np.ndarray] | None = None
+        #: Counts the changes of all values together, such as steps of an optimizer.
+        self.version = 0
         for parameter in parameters:
             self.add(parameter)
 

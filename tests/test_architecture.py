@@ -50,6 +50,8 @@ BESIDE = {
     ("net", "caches"),
     ("net", "policy_search"),
     ("layers", "init"),
+    ("autodiff", "storage"),
+    ("autodiff", "training"),
     ("cli", "demos"),
     ("__main__", "cli"),
 }

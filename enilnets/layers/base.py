@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import checks
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, DTypeError, ShapeError
 from ..init import INITIALIZERS
 from ..ops import activation as functions
 from ..ops.activation import ACTIVATIONS, activation, activation_backward, with_parameters
@@ -147,6 +147,21 @@ class Layer(MutableMapping):
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Any]:
         """Return the output for a batch ``x`` and what ``backward`` needs."""
         raise NotImplementedError(f"{type(self).__name__} must define forward()")
+
+    def __call__(self, x: Any, mode: Mode | None = None) -> Any:
+        """Return what the layer makes of ``x``, a Tensor of ``enilnets.autodiff``, as one node of its graph.
+
+        Parameters
+        ----------
+        x : Tensor
+        mode : Mode, optional
+            By default that of the pass that runs: of the Model around, else inference.
+        """
+        through = getattr(x, "through", None)
+        if through is None:
+            way_out = "use forward(x, mode), or enilnets.autodiff.apply(layer, x)"
+            raise DTypeError(f"{self.name}(x)", "a Tensor of enilnets.autodiff", type(x).__name__, way_out)
+        return through(self, mode)
 
     def delta(self, dy: np.ndarray, saved: Any) -> np.ndarray:
         """Gradient before this layer's activation, given the gradient ``dy`` of its output."""
@@ -296,6 +311,8 @@ class Layer(MutableMapping):
             array = self.arrays()[key]
             if array.flags.writeable:
                 array[...] = value
+            if key in self.parameters:
+                self.parameters[key].changed()
         elif key == "_frozen":
             self.frozen = checks.flag(self.name, key, value)
         elif key in self.adjustable:

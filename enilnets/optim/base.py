@@ -91,6 +91,7 @@ class Optimizer:
             arena.gradient_norm()  # refuses what is not finite, which clipping would hide
             arena.clip_gradients(self.clip_value)
         self.t += 1
+        arena.version += 1
         bad = self.update(arena, learning_rate, l2_lambda, scale)
         if bad >= 0:
             self.t -= 1

@@ -1,0 +1,140 @@
+"""A layer as one node of a graph.
+
+The node calls the layer's own ``forward`` and ``backward``; the gradients of its parameters go into the Parameters,
+as they do in every network. Where the way back is recorded itself, a layer is expressed by operations, see
+``EXPRESSIONS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import StateError
+from ..layers import Activation, Dense, Flatten, Layer, Mode, Residual, Sequential
+from ..ops.array import REAL_DTYPES
+from ..parameters import Parameter
+from .activations import activate
+from .elementwise import add
+from .linear_algebra import matmul
+from .nodes import STATE, Node, Op, Use, made, record
+from .operands import astype
+from .shapes import reshape, swapaxes
+
+__all__ = ["EXPRESSIONS", "through"]
+
+
+def _dense(layer: Any, x: Any, saved: Any) -> Any:
+    z = matmul(x, swapaxes(_leaf(x, layer.parameters["weights"]), 0, 1))
+    if "bias" in layer.parameters:
+        z = add(z, _leaf(x, layer.parameters["bias"]))
+    return activate(layer.function, z)
+
+
+def _leaf(like: Any, parameter: Parameter) -> Any:
+    return made(type(like), parameter.value, None if parameter.frozen else Use(parameter))
+
+
+def _chain(layers: Sequence[Layer], x: Any) -> Any:
+    for layer in layers:
+        x = expression(layer)(layer, x, None)
+    return x
+
+
+def _residual(layer: Any, x: Any, saved: Any) -> Any:
+    beside = x if layer.shortcut is None else expression(layer.shortcut)(layer.shortcut, x, None)
+    return add(_chain(layer.layers, x), beside)
+
+
+#: Layers whose output can be made of operations on Tensors, and how: ``(layer, x, saved) -> Tensor``.
+EXPRESSIONS: dict[type[Layer], Callable[[Any, Any, Any], Any]] = {
+    Dense: _dense,
+    Activation: lambda layer, x, saved: activate(layer.function, x),
+    Flatten: lambda layer, x, saved: reshape(x, (x.shape[0], int(np.prod(x.shape[1:], dtype=np.int64)))),
+    Sequential: lambda layer, x, saved: _chain(layer.layers, x),
+    Residual: _residual,
+}
+
+
+def expression(layer: Layer) -> Callable[[Any, Any, Any], Any]:
+    """Return how ``layer`` is made of operations; StateError if it is not."""
+    found = EXPRESSIONS.get(type(layer))
+    if found is None:
+        known = ", ".join(kind.__name__ for kind in EXPRESSIONS)
+        way_out = "write this part with Tensor operations, or do without create_graph=True"
+        raise StateError(f"create_graph through {layer.name}", f"one of {known}", type(layer).__name__, way_out)
+    return found
+
+
+class LayerOp(Op):
+    """Any layer of one array."""
+
+    __slots__ = ()
+    expands = "recorded"
+
+    def backward(self, g: Any, node: Node, saved: Any, wants: Sequence[Any], direct: bool) -> tuple[Any, ...]:
+        """See Op; parameters get their gradients from the layer, unless only some of them are asked for."""
+        layer, kept = node.settings
+        inputs, params = wants[0] is not None, any(wants[1:])
+        if direct or not params:
+            return (layer.backward(np.asarray(g), kept, params=params, inputs=inputs),)
+        return _apart(layer, np.asarray(g), kept, inputs)
+
+    def expand(self, node: Node, inputs: Sequence[Any]) -> Any:
+        """See Op."""
+        layer, kept = node.settings
+        return expression(layer)(layer, inputs[0] if inputs else None, kept)
+
+
+def _apart(layer: Layer, g: np.ndarray, kept: Any, inputs: bool) -> tuple[Any, ...]:
+    """Return gradients of input and parameters; what the Parameters have gathered stays as it is."""
+    parameters = list(layer.parameters.values())
+    before = [(p.fresh, p.grad.copy(), getattr(p, "rows", None)) for p in parameters]
+    for p in parameters:
+        p.clear()
+        p.fresh = False
+    dx = layer.backward(g, kept, params=True, inputs=inputs)
+    gradients = [p.grad.copy() if p.fresh else np.zeros_like(p.grad) for p in parameters]
+    for p, (fresh, grad, rows) in zip(parameters, before, strict=True):
+        p.clear()
+        p.grad[...] = grad
+        p.fresh = fresh
+        if rows is not None:
+            p.rows = rows  # type: ignore[attr-defined]
+    return dx, *gradients
+
+
+LAYER = LayerOp("layer", lambda x: x)
+
+
+def through(layer: Layer, x: Any, mode: Mode | None = None) -> Any:
+    """Return what ``layer`` makes of the Tensor ``x``, as one node.
+
+    Parameters
+    ----------
+    layer : Layer
+    x : Tensor
+        Cast to the dtype of the layer, but for ids before an embedding.
+    mode : Mode, optional
+        By default that of the pass that runs: of the Model around, else inference.
+    """
+    mode = STATE.mode if mode is None else mode
+    if not layer.takes_ids and x.data.dtype != layer.dtype:
+        x = astype(x, layer.dtype) if x.data.dtype in REAL_DTYPES else made(type(x), x.data.astype(layer.dtype), None)
+    layer.output_shape(x.data.shape[1:])
+    uses = [None if p.frozen else Use(p) for p in layer.parameters.values()] if STATE.enabled else []
+    recorded = STATE.enabled and (x.source is not None or any(uses))
+    if recorded != mode.backward:
+        mode = mode._replace(backward=recorded)
+    kept = {name: buffer.copy() for name, buffer in layer.buffers.items()} if STATE.replaying else {}
+    y, saved = layer.forward(x.data, mode)
+    for name, buffer in kept.items():
+        if layer.buffers[name].flags.writeable:
+            layer.buffers[name][...] = buffer
+    if not recorded:
+        return made(type(x), y, None)
+    inputs = (x.data,) if type(layer) in EXPRESSIONS else ()
+    shapes = (x.data.shape, *[p.value.shape for p in layer.parameters.values()])
+    return made(type(x), y, record(LAYER, y, (x.source, *uses), inputs, (layer, saved), shapes))

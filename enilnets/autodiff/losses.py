@@ -1,0 +1,93 @@
+"""Every loss of ``losses.LOSSES`` as one node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import losses as table
+from ..errors import StateError
+from .nodes import STATE, Node, Op, made, record
+from .operands import kind_of, opened, value_of
+
+__all__ = ["loss"]
+
+
+class LossOp(Op):
+    """A mean loss, whose gradient was computed with its value."""
+
+    __slots__ = ()
+    expands = "recorded"
+
+    def backward(self, g: Any, node: Node, saved: Any, wants: Any, direct: bool) -> tuple[Any, ...]:
+        """See Op."""
+        (gradient,) = node.settings
+        return (gradient * np.asarray(g, gradient.dtype),)
+
+    def expand(self, node: Node, inputs: Any) -> Any:
+        """See Op."""
+        way_out = "write the loss with Tensor operations, or do without create_graph=True"
+        raise StateError("create_graph through loss(...)", "operations on Tensors", "one of LOSSES", way_out)
+
+
+LOSS = LossOp("loss", lambda x: x)
+
+
+def loss(
+    name: str,
+    output: Any,
+    target: Any,
+    *,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    **options: Any,
+) -> Any:
+    """Return the mean loss ``name`` of outputs against targets.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``losses.LOSSES``.
+    output : Tensor (batch, ...)
+        Probabilities for "cross_entropy", "binary_cross_entropy" and "focal", logits for "softmax_cross_entropy" and
+        "bce_logits".
+    target : array_like
+        A constant: numbers in the shape of ``output``, or integer class labels where the loss takes them.
+    sample_weight, class_weight, **options
+        See ``losses.evaluate``.
+
+    Returns
+    -------
+    Tensor ()
+
+    Raises
+    ------
+    ConfigError, ShapeError, DTypeError, DataError, LabelError
+        As ``losses.evaluate`` does; StateError for targets that have a gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from enilnets.autodiff import Tensor, loss
+    >>> logits = Tensor([[2.0, 0.0]], requires_grad=True)
+    >>> loss("softmax_cross_entropy", logits, np.array([0])).backward()
+    >>> logits.grad.round(4)
+    array([[-0.1192,  0.1192]])
+    """
+    for key, value in {"target": target, **options}.items():
+        if getattr(value, "source", None) is not None:
+            way_out = "use detach(), or write the loss with Tensor operations"
+            raise StateError(f"loss({key})", "a constant", "a Tensor that has a gradient", way_out)
+    kind = kind_of("loss", output)
+    data, source = opened(output)
+    options = {key: value_of(value) for key, value in options.items()}
+    rule, data, target, options = table.prepared(
+        "loss", name, data, value_of(target), options, sample_weight, class_weight
+    )
+    if kind is None or source is None or not STATE.enabled:
+        value = np.asarray(rule.value(data, target, "mean", **options), data.dtype)
+        return value if kind is None else made(kind, value, None)
+    value, gradient = rule.value_and_gradient(data, target, **options)
+    y = np.asarray(value, data.dtype)
+    return made(kind, y, record(LOSS, y, (source,), (), (gradient,), (data.shape,)))

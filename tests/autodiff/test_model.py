@@ -1,0 +1,220 @@
+"""Models of one's own: what belongs to them, the model protocol, training with every optimizer."""
+
+import numpy as np
+import pytest
+
+from enilnets.autodiff import Model, Parameter, Tensor, grad, loss
+from enilnets.errors import DTypeError, ShapeError, StateError
+from enilnets.layers import BatchNorm, Dense, Dropout
+from enilnets.net import NeuralNet
+from enilnets.optim import OPTIMIZERS
+
+
+class Gated(Model):
+    """Layers, a Parameter, a list of layers and another Model."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.first = Dense(3, 4, "tanh", dtype=self.dtype, rng=self.rng)
+        self.scale = Parameter(np.full(4, 0.5))
+        self.blocks = [Dense(4, 4, "tanh", dtype=self.dtype, rng=self.rng) for _ in range(2)]
+        self.head_part = Head(dtype=self.dtype, rng=self.rng)
+
+    def call(self, x):
+        x = self.first(x) * self.scale
+        for block in self.blocks:
+            x = x + block(x)
+        return self.head_part(x)
+
+
+class Head(Model):
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.norm = BatchNorm(4, dtype=self.dtype)
+        self.weights = Parameter(np.linspace(-1, 1, 8).reshape(4, 2), penalised=True)
+
+    def call(self, x):
+        return self.norm(x) @ self.weights
+
+
+NAMES = [
+    "first.weights",
+    "first.bias",
+    "scale",
+    "blocks.0.weights",
+    "blocks.0.bias",
+    "blocks.1.weights",
+    "blocks.1.bias",
+    "head_part.norm.gamma",
+    "head_part.norm.beta",
+    "head_part.weights",
+]
+
+
+def test_parameters_are_found_by_name_in_order_of_definition():
+    model = Gated(rng=0)
+    assert [name for name, _ in model.named_parameters()] == NAMES
+    assert [name for name, _ in model.named_buffers()] == ["head_part.norm.running_mean", "head_part.norm.running_var"]
+    assert model.arena.parameters == [p for _, p in model.named_parameters()]
+    assert all(p.arena is model.arena for p in model.arena.parameters)
+
+
+def test_what_is_set_twice_is_there_once():
+    class Tied(Model):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.one = self.two = Dense(3, 3, rng=0)
+            self.transposed = self.one.parameters["weights"]
+
+        def call(self, x):
+            return self.two(self.one(x)) @ self.transposed
+
+    model = Tied()
+    assert [name for name, _ in model.named_parameters()] == ["one.weights", "one.bias"]
+
+
+def test_the_protocol(rng):
+    model = Gated(rng=0, dtype="float64")
+    x, dy = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+    y, ctx = model.forward(x, train=True)
+    dx = model.backward(ctx, dy, inputs=True)
+    assert y.shape == (5, 2) and dx.shape == x.shape
+    gradients = model.arena.gradients.copy()
+    model.arena.zero_grad()
+    assert model.backward(ctx, dy) is None
+    assert np.array_equal(model.arena.gradients, gradients)
+    model.arena.zero_grad()
+    assert np.array_equal(model.backward(ctx, dy, params=False, inputs=True), dx)
+    assert not model.arena.gradients.any()
+    with pytest.raises(ShapeError, match=r"backward\(dy\)"):
+        model.backward(ctx, dy[:2])
+
+
+def test_two_contexts_alive(rng):
+    model = Gated(rng=0)
+    a, b, dy = rng.normal(size=(5, 3)), rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+    _, ctx = model.forward(a, train=True)
+    alone = model.backward(ctx, dy, inputs=True)
+    _, ctx = model.forward(a, train=True)
+    model.forward(b, train=True)
+    assert np.array_equal(model.backward(ctx, dy, inputs=True), alone)
+
+
+def test_same_gradients_as_a_network_of_the_same_layers(rng):
+    class Chain(Model):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.a = Dense(3, 4, "gelu", rng=1)
+            self.b = Dense(4, 2, "linear", rng=2)
+
+        def call(self, x):
+            return self.b(self.a(x))
+
+    model = Chain(learning_rate=0.01, optimizer="adam", l2_lambda=0.01, rng=0)
+    net = NeuralNet(learning_rate=0.01, optimizer="adam", l2_lambda=0.01, rng=0)
+    net.add(Dense(3, 4, "gelu", rng=1)).add(Dense(4, 2, "linear", rng=2))
+    x, y = rng.normal(size=(8, 3)), rng.normal(size=(8, 2))
+    for _ in range(5):
+        value = model.train_batch(lambda out, y: loss("mse", out, y), x, y)
+        assert value == net.TrainBatch(x, y, loss_function="mse")[0]
+    assert np.array_equal(model.arena.values, net.arena.values)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_trains_with_every_optimizer(name, rng, dtype):
+    model = Gated(optimizer=name, learning_rate=1.0 if name == "adadelta" else 0.01, l2_lambda=0.0, dtype=dtype, rng=0)
+    x = rng.normal(size=(64, 3)).astype(dtype)
+    y = np.tanh(x[:, :2] * x[:, 1:])
+
+    def squares(out, y):
+        return ((out - y) ** 2).mean()
+
+    values = [model.train_batch(squares, x, y) for _ in range(60)]
+    assert values[-1] < (0.99 if name == "adadelta" else 0.8) * values[0]
+    assert model.arena.dtype == dtype and model.optimizer.t == 60
+    assert model(x).dtype == dtype
+
+
+def test_batchnorm_and_dropout_in_training_and_inference(rng):
+    class Noisy(Model):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.norm, self.dropout = BatchNorm(3), Dropout(0.5)
+
+        def call(self, x):
+            return self.dropout(self.norm(x))
+
+    model = Noisy(rng=0)
+    x = rng.normal(size=(100, 3)) + 5
+    before = model.infer(x)
+    assert np.array_equal(model(x).data, before) and np.array_equal(model(Tensor(x)).data, before)
+    trained = model(x, train=True).data
+    assert (trained == 0).any() and abs(trained.mean()) < 0.5
+    assert not np.array_equal(model.infer(x), before)  # the running statistics have moved
+    model.training = False
+    assert np.array_equal(model(x, train=True).data, model.infer(x))
+
+
+def test_models_inside_follow_the_pass_around_them(rng):
+    class Outer(Model):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.inner = Head(rng=0)
+
+        def call(self, x):
+            return self.inner(x)
+
+    model = Outer(rng=0)
+    x = rng.normal(size=(9, 4)) + 3
+    before = model.inner.norm["running_mean"].copy()
+    model(x)
+    assert np.array_equal(model.inner.norm["running_mean"], before)
+    model(x, train=True)
+    assert not np.array_equal(model.inner.norm["running_mean"], before)
+
+
+def test_gradients_of_parts(rng):
+    model = Gated(rng=0)
+    x = rng.normal(size=(5, 3))
+    value = (model(x, train=True) ** 2).sum()
+    found = grad(value, [model.scale, model.first.parameters["weights"]])
+    value.backward()
+    assert np.array_equal(found[0].data, model.scale.grad)
+    np.testing.assert_allclose(found[1].data, model.first["d_weights"], rtol=1e-12)
+
+
+def test_a_step_between_forward_and_backward_is_noticed(rng):
+    model = Gated(rng=0)
+    x = rng.normal(size=(5, 3))
+    y, ctx = model.forward(x, train=True)
+    model.backward(ctx, np.ones_like(y))
+    model.step()
+    with pytest.raises(StateError, match="changed since"):
+        model.backward(ctx, np.ones_like(y))
+
+
+def test_what_does_not_fit_is_named():
+    class Wrong(Model):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.part = Dense(3, 3)
+
+        def call(self, x):
+            return self.part(x).data
+
+    with pytest.raises(DTypeError, match=r"Wrong.part: expected a float32 layer.*dtype=self.dtype"):
+        Wrong(dtype="float32")(np.ones((1, 3)))
+    with pytest.raises(DTypeError, match="a Tensor or a tuple"):
+        Wrong().forward(np.ones((1, 3)))
+
+    class Early(Model):
+        def __init__(self):
+            self.part = Dense(3, 3)
+            super().__init__()
+
+    with pytest.raises(StateError, match="super"):
+        Early()
+    part = Gated(rng=0)
+    _ = part.head_part.arena
+    with pytest.raises(StateError, match=r"head_part.*another"):
+        _ = part.arena
