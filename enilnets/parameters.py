@@ -97,6 +97,10 @@ class Parameter:
         """Number of elements."""
         return self.value.size
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The views into an arena would bring the whole arena along; a copy stands on its own.
+        return _rebuild_parameter, (type(self), self.value, self.penalised, self.frozen)
+
     def room(self) -> np.ndarray | None:
         """Where a backward pass may write this gradient directly: ``grad`` while it is stale, else None."""
         return None if self.fresh else self.grad
@@ -367,6 +371,13 @@ class Arena:
     def owner(self, index: int) -> Parameter:
         """Return the parameter that holds element ``index`` of the vector."""
         return max((p for p in self.parameters if p.start <= index), key=lambda p: (p.start, p.size))
+
+
+def _rebuild_parameter(kind: type[Parameter], value: np.ndarray, penalised: bool, frozen: bool) -> Parameter:
+    """Build a parameter without an arena."""
+    parameter = kind(value, penalised)
+    parameter.frozen = frozen
+    return parameter
 
 
 def _gradient_of(parameter: Parameter) -> tuple[np.ndarray, np.ndarray | None] | None:

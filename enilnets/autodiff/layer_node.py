@@ -126,8 +126,8 @@ def through(layer: Layer, x: Any, mode: Mode | None = None) -> Any:
     layer.output_shape(x.data.shape[1:])
     uses = [None if p.frozen else Use(p) for p in layer.parameters.values()] if STATE.enabled else []
     recorded = STATE.enabled and (x.source is not None or any(uses))
-    if recorded != mode.backward:
-        mode = mode._replace(backward=recorded)
+    if mode.backward and not recorded and not mode.training:
+        mode = mode._replace(backward=False)
     kept = {name: buffer.copy() for name, buffer in layer.buffers.items()} if STATE.replaying else {}
     y, saved = layer.forward(x.data, mode)
     for name, buffer in kept.items():

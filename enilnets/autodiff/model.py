@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,11 +10,10 @@ import numpy as np
 from ..errors import ConfigError, DTypeError, ShapeError, StateError
 from ..layers import Layer, Mode
 from ..ops.array import REAL_DTYPES
-from ..parameters import Arena
 from ..parameters import Parameter as StoredParameter
-from ..training.trainable import Trainable
 from .backpropagation import backpropagate
 from .nodes import STATE, Leaf
+from .parts import Parts
 from .recording import enable_grad, no_grad
 from .tensor import Tensor, as_tensor
 
@@ -23,7 +22,7 @@ __all__ = ["Model"]
 M = TypeVar("M", bound="Model")
 
 
-class Model(Trainable):
+class Model(Parts):
     """Base of models that are written as expressions.
 
     A subclass makes its layers and Parameters in ``__init__`` and says in ``call`` what becomes of the inputs. Whatever
@@ -74,85 +73,13 @@ class Model(Trainable):
         if "run_state" not in vars(self) and isinstance(value, (Layer, StoredParameter, Model)):
             name = type(self).__name__
             raise StateError(f"{name}.__init__", "super().__init__(...) first", f"a {type(value).__name__} before it")
+        if name not in vars(self) and callable(getattr(Model, name, None)):
+            raise ConfigError(f"{self._name}.{name} = ...", "a name of its own", f"that of the method {name}()")
         super().__setattr__(name, value)
 
     def call(self, *inputs: Any, **options: Any) -> Any:
         """Return the output, a Tensor or a tuple of Tensors, for inputs that are Tensors; a subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, x)")
-
-    # What belongs to it
-
-    def parts(self) -> Iterator[tuple[str, Any]]:
-        """Yield dotted name and object of all layers and Parameters, in the order in which they were set, each once."""
-        seen: set[int] = set()
-        stack = [(name, value) for name, value in reversed(vars(self).items())]
-        while stack:
-            name, value = stack.pop()
-            if isinstance(value, (Layer, StoredParameter)):
-                if id(value) not in seen:
-                    seen.add(id(value))
-                    yield name, value
-            elif isinstance(value, (Model, dict, list, tuple)) and id(value) not in seen:
-                inner = vars(value) if isinstance(value, Model) else value
-                pairs = inner.items() if isinstance(inner, dict) else enumerate(inner)
-                if name == "run_state" or name.endswith(".run_state"):
-                    continue
-                seen.add(id(value))
-                stack.extend((f"{name}.{key}", part) for key, part in reversed(list(pairs)))
-
-    def named_parameters(self) -> Iterator[tuple[str, StoredParameter]]:
-        """Yield dotted name and Parameter of every trainable array, each once."""
-        seen: set[int] = set()
-        for name, part in self.parts():
-            own = part.parameters.items() if isinstance(part, Layer) else [("", part)]
-            for key, parameter in own:
-                if id(parameter) not in seen:
-                    seen.add(id(parameter))
-                    yield f"{name}.{key}" if key else name, parameter
-
-    def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield dotted name and array of everything that layers keep beside parameters, such as running statistics."""
-        for name, part in self.parts():
-            if isinstance(part, Layer):
-                yield from ((f"{name}.{key}", buffer) for key, buffer in part.buffers.items())
-
-    @property
-    def layers(self) -> list[Layer]:
-        """All layers, those of Models inside included."""
-        return [part for _, part in self.parts() if isinstance(part, Layer)]
-
-    @property
-    def arena(self) -> Arena:  # type: ignore[override]
-        """All parameters and gradients; built when it is first asked for, and joined by what is set later."""
-        if "_arena" not in vars(self):
-            self._arena = Arena(self.dtype)
-        arena = self._arena
-        for name, parameter in self.named_parameters():
-            if parameter.arena is not arena:
-                self._fit(name, parameter)
-                if parameter.arena is not None:
-                    way_out = "train through the model that holds it, or make a copy of the part"
-                    raise StateError(f"{self._name}.{name}", "a part of this model alone", "one of another", way_out)
-                arena.add(parameter)
-        return arena
-
-    def _fit(self, name: str, parameter: StoredParameter) -> None:
-        """Give a Parameter the dtype of the model; a layer has to have it already."""
-        if parameter.value.dtype != self.dtype:
-            if parameter.arena is not None:
-                raise DTypeError(f"{self._name}.{name}", f"dtype {self.dtype}", f"dtype {parameter.value.dtype}")
-            parameter.value = parameter.value.astype(self.dtype)
-            parameter.grad = parameter.grad.astype(self.dtype)
-
-    def _check_parts(self) -> None:
-        """Raise DTypeError for a layer of another dtype; cast Parameters."""
-        for name, part in self.parts():
-            if isinstance(part, Layer):
-                if part.dtype != self.dtype:
-                    way_out = "make it with dtype=self.dtype"
-                    raise DTypeError(f"{self._name}.{name}", f"a {self.dtype} layer", f"{part.dtype}", way_out)
-            else:
-                self._fit(name, part)
 
     # Passes
 

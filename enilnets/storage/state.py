@@ -21,7 +21,22 @@ from ..optim import OPTIMIZERS, Optimizer
 from ..parameters import Arena
 from .layers import built, described
 
-__all__ = ["VERSION", "TrainingState", "from_parts", "plain_rng", "refusing_damage", "to_parts"]
+__all__ = [
+    "VERSION",
+    "TrainingState",
+    "check_trainer",
+    "from_parts",
+    "generator_from",
+    "optimizer_from",
+    "plain_rng",
+    "put_arrays_back",
+    "refusing_damage",
+    "settings_by_name",
+    "take_arrays_out",
+    "to_parts",
+    "trainer_config",
+    "trainer_settings",
+]
 
 #: Raised with every change that older readers would misunderstand.
 VERSION = 1
@@ -62,10 +77,18 @@ def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray
                 arrays[f"optimizer.{slot}.{i}.{name}"] = (
                     vector[p.start : p.start + p.size].reshape(p.value.shape).copy()
                 )
+    config = {"version": VERSION, "layers": layers, **trainer_config(state)}
+    if state.input_shape is not None:
+        config["input_shape"] = list(state.input_shape)
+    if state.run:
+        config["run"] = take_arrays_out(state.run, "run", arrays)
+    return config, arrays
+
+
+def trainer_config(state: TrainingState) -> dict[str, Any]:
+    """Return JSON-ready settings of what trains: optimizer, rates, dtype, mode, random state."""
     optimizer = state.optimizer
-    config = {
-        "version": VERSION,
-        "layers": layers,
+    return {
         "optimizer": {
             "name": optimizer.name,
             "settings": optimizer.config(),
@@ -77,34 +100,29 @@ def to_parts(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray
         "momentum": state.momentum,
         "dtype": state.dtype.name,
         "training": state.training,
-        "rng": _plain(state.rng.bit_generator.state),
+        "rng": plain_rng(state.rng),
     }
-    if state.input_shape is not None:
-        config["input_shape"] = list(state.input_shape)
-    if state.run:
-        config["run"] = _take_arrays_out(state.run, "run", arrays)
-    return config, arrays
 
 
-def _take_arrays_out(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+def take_arrays_out(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     """Return ``value`` with {"array": name} for every array in it, a copy of which joins ``arrays``."""
     if isinstance(value, np.ndarray):
         arrays[name] = value.copy()
         return {"array": name}
     if isinstance(value, dict):
-        return {key: _take_arrays_out(entry, f"{name}.{key}", arrays) for key, entry in value.items()}
+        return {key: take_arrays_out(entry, f"{name}.{key}", arrays) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_take_arrays_out(entry, f"{name}.{i}", arrays) for i, entry in enumerate(value)]
+        return [take_arrays_out(entry, f"{name}.{i}", arrays) for i, entry in enumerate(value)]
     return value
 
 
-def _put_arrays_back(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """Undo ``_take_arrays_out``; the arrays leave ``arrays``."""
+def put_arrays_back(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Undo ``take_arrays_out``; the arrays leave ``arrays``."""
     if isinstance(value, dict):
         if set(value) == {"array"}:
             return arrays.pop(value["array"])
-        return {key: _put_arrays_back(entry, arrays) for key, entry in value.items()}
-    return [_put_arrays_back(entry, arrays) for entry in value] if isinstance(value, list) else value
+        return {key: put_arrays_back(entry, arrays) for key, entry in value.items()}
+    return [put_arrays_back(entry, arrays) for entry in value] if isinstance(value, list) else value
 
 
 def _check_known(state: TrainingState) -> None:
@@ -115,6 +133,12 @@ def _check_known(state: TrainingState) -> None:
             if LAYERS.get(part.type) is not type(part):
                 got = type(part).__name__
                 raise StateError(f"saving or copying layer {i}", "a class in layers.LAYERS", got, way_out)
+    check_trainer(state)
+
+
+def check_trainer(state: TrainingState) -> None:
+    """Refuse optimizers and random generators that a file could not name."""
+    way_out = "enter the class in the table, or keep the arrays with enilnets.storage.safetensors.save"
     if OPTIMIZERS.get(state.optimizer.name) is not type(state.optimizer):
         got = type(state.optimizer).__name__
         raise StateError("saving or copying the optimizer", "a class in optim.OPTIMIZERS", got, way_out)
@@ -176,19 +200,14 @@ def _build(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) ->
             arena.add(parameter)
         layers.append(layer)
 
-    entry = config["optimizer"]
-    rule = OPTIMIZERS[checks.choice(where, "optimizer.name", entry["name"], OPTIMIZERS)]
-    optimizer = rule(**_object(where, entry["settings"]))
-    optimizer.t = checks.integer(where, "optimizer.t", entry["t"], 0)
-    if entry["slots"]:
-        if entry["slots"] != sorted(rule.slots):
-            raise ModelFormatError(where, f"optimizer slots {sorted(rule.slots)}", repr(entry["slots"]))
+    optimizer = optimizer_from(where, config["optimizer"])
+    if config["optimizer"]["slots"]:
         optimizer.allocate(arena)
         for slot, vector in optimizer.state.items():
             for i, layer in enumerate(layers):
                 for name, p in layer.parameters.items():
                     vector[p.start : p.start + p.size] = take(f"optimizer.{slot}.{i}.{name}", p.value.shape).ravel()
-    run = _put_arrays_back(_object(where, config.get("run", {})), remaining)
+    run = put_arrays_back(settings_by_name(where, config.get("run", {})), remaining)
     if remaining:
         raise ModelFormatError(
             where, "no further arrays", ", ".join(sorted(remaining)[:3]), "the file was damaged or edited"
@@ -197,15 +216,32 @@ def _build(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) ->
         layers=layers,
         arena=arena,
         optimizer=optimizer,
-        learning_rate=checks.number(where, "learning_rate", config["learning_rate"], 0.0),
-        l2_lambda=checks.number(where, "l2_lambda", config["l2_lambda"], 0.0),
-        momentum=checks.fraction(where, "momentum", config["momentum"]),
         dtype=dtype,
-        training=checks.flag(where, "training", config["training"]),
-        rng=_generator(where, config["rng"]),
         run=run,
         input_shape=_input_shape(where, config.get("input_shape"), layers),
+        **trainer_settings(where, config),
     )
+
+
+def optimizer_from(where: str, entry: dict[str, Any]) -> Optimizer:
+    """Return the optimizer that ``trainer_config`` described, without its vectors."""
+    rule = OPTIMIZERS[checks.choice(where, "optimizer.name", entry["name"], OPTIMIZERS)]
+    optimizer = rule(**settings_by_name(where, entry["settings"]))
+    optimizer.t = checks.integer(where, "optimizer.t", entry["t"], 0)
+    if entry["slots"] and entry["slots"] != sorted(rule.slots):
+        raise ModelFormatError(where, f"optimizer slots {sorted(rule.slots)}", repr(entry["slots"]))
+    return optimizer
+
+
+def trainer_settings(where: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the checked settings beside the optimizer that ``trainer_config`` described."""
+    return {
+        "learning_rate": checks.number(where, "learning_rate", config["learning_rate"], 0.0),
+        "l2_lambda": checks.number(where, "l2_lambda", config["l2_lambda"], 0.0),
+        "momentum": checks.fraction(where, "momentum", config["momentum"]),
+        "training": checks.flag(where, "training", config["training"]),
+        "rng": generator_from(where, config["rng"]),
+    }
 
 
 def _input_shape(where: str, value: Any, layers: list[Layer]) -> tuple[int, ...] | None:
@@ -217,7 +253,8 @@ def _input_shape(where: str, value: Any, layers: list[Layer]) -> tuple[int, ...]
     return input_shape
 
 
-def _object(where: str, value: Any) -> dict[str, Any]:
+def settings_by_name(where: str, value: Any) -> dict[str, Any]:
+    """Return ``value`` if it is a dict."""
     if not isinstance(value, dict):
         raise ModelFormatError(where, "settings by name", repr(value))
     return value
@@ -235,7 +272,8 @@ def _plain(value: Any) -> Any:
     return [int(entry) for entry in value] if isinstance(value, np.ndarray) else value
 
 
-def _generator(where: str, state: dict[str, Any]) -> np.random.Generator:
+def generator_from(where: str, state: dict[str, Any]) -> np.random.Generator:
+    """Return the generator whose state ``plain_rng`` took down."""
     name = checks.choice(where, "rng", state["bit_generator"], BIT_GENERATORS)
     bit_generator = getattr(np.random, name)(0)
     template = bit_generator.state

@@ -13,9 +13,15 @@ from .protocol import Model
 __all__ = ["Snapshot", "layers_of"]
 
 
+def top_layers(model: Model) -> list[Any]:
+    """Return the layers of a model that has some, those inside containers with these only."""
+    every = getattr(model, "all_layers", None)
+    return list(getattr(model, "layers", []) if every is None else every())
+
+
 def layers_of(model: Model) -> Iterator[Any]:
     """Yield all layers of a model that has some, those inside containers too."""
-    waiting = list(getattr(model, "layers", []))
+    waiting = top_layers(model)
     while waiting:
         layer = waiting.pop(0)
         yield layer
@@ -33,7 +39,7 @@ class Snapshot:
 
     def __init__(self, model: Model) -> None:
         self._arrays = [parameter.value for parameter in model.arena.parameters]
-        self._arrays += [array for layer in getattr(model, "layers", []) for array in layer.buffers.values()]
+        self._arrays += [array for layer in top_layers(model) for array in layer.buffers.values()]
         self._copies = [array.copy() for array in self._arrays]
 
     def restore(self) -> None:

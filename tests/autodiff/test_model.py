@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from enilnets.autodiff import Model, Parameter, Tensor, grad, loss
-from enilnets.errors import DTypeError, ShapeError, StateError
+from enilnets.errors import ConfigError, DTypeError, ShapeError, StateError
 from enilnets.layers import BatchNorm, Dense, Dropout
 from enilnets.net import NeuralNet
 from enilnets.optim import OPTIMIZERS
@@ -218,3 +218,26 @@ def test_what_does_not_fit_is_named():
     _ = part.head_part.arena
     with pytest.raises(StateError, match=r"head_part.*another"):
         _ = part.arena
+
+
+def test_names_of_methods_are_refused():
+    class Shadow(Model):
+        def __init__(self, **settings):
+            super().__init__(**settings)
+            self.layers = [Dense(3, 3, rng=0)]
+            self.head = Dense(3, 2, rng=0)
+
+        def call(self, x):
+            return self.head(self.layers[0](x))
+
+    model = Shadow(rng=0)
+    assert len(model.arena.parameters) == 4 and len(model.all_layers()) == 2
+    with pytest.raises(ConfigError, match=r"Shadow.step = ...: expected a name of its own"):
+        model.step = Dense(3, 3)
+
+
+def test_lists_may_grow_before_and_after_the_first_use():
+    model = Gated(rng=0)
+    size = len(model.arena.parameters)
+    model.blocks.append(Dense(4, 4, rng=0))
+    assert len(model.arena.parameters) == size + 2
