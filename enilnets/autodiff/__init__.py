@@ -63,11 +63,13 @@ from .shapes import (
     swapaxes,
     transpose,
 )
+from .tape import Tape
 from .tensor import Tensor, apply, as_tensor
 
 __all__ = [
     "Model",
     "Parameter",
+    "Tape",
     "Tensor",
     "absolute",
     "activate",

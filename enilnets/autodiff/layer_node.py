@@ -82,6 +82,10 @@ class LayerOp(Op):
             return (layer.backward(np.asarray(g), kept, params=params, inputs=inputs),)
         return _apart(layer, np.asarray(g), kept, inputs)
 
+    def title(self, node: Node) -> str:
+        """See Op."""
+        return node.settings[0].name
+
     def expand(self, node: Node, inputs: Sequence[Any]) -> Any:
         """See Op."""
         layer, kept = node.settings

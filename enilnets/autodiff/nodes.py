@@ -142,6 +142,10 @@ class Op:
             for gradient, want in zip(self.gradients, wants, strict=True)
         ]
 
+    def title(self, node: Node) -> str:
+        """What ``node`` is called."""
+        return self.name
+
     def expand(self, node: Node, inputs: Sequence[Any]) -> Any:
         """Return the output again, made of ``inputs`` (Tensors) by operations that are recorded."""
         raise NotImplementedError(f"{self.name} must define expand()")
@@ -185,7 +189,7 @@ class Node:
     @property
     def name(self) -> str:
         """Name of the operation."""
-        return "freed" if self.op is None else self.op.name
+        return "freed" if self.op is None else self.op.title(self)
 
     def free(self) -> None:
         """Let go of everything the way back would need."""
