@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .. import losses as table
 from ..errors import StateError
+from ..losses import Loss
 from .nodes import STATE, Node, Op, made, record
 from .operands import kind_of, opened, value_of
+from .recording import enable_grad, no_grad
 
-__all__ = ["loss"]
+__all__ = ["FunctionLoss", "loss"]
 
 
 class LossOp(Op):
@@ -91,3 +94,36 @@ def loss(
     value, gradient = rule.value_and_gradient(data, target, **options)
     y = np.asarray(value, data.dtype)
     return made(kind, y, record(LOSS, y, (source,), (), (gradient,), (data.shape,)))
+
+
+class FunctionLoss(Loss):
+    """A loss that a function of Tensors computes, for the training loop.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(output, target)`` returns a Tensor with the mean loss of a batch.
+    kind : type
+        The Tensor class.
+    """
+
+    takes_any_target = True
+
+    def __init__(self, function: Callable[[Any, Any], Any], kind: type[Any]) -> None:
+        self.function, self.kind = function, kind
+
+    def __str__(self) -> str:
+        return getattr(self.function, "__name__", "the loss function")
+
+    def value(self, output: np.ndarray, target: np.ndarray, reduction: str = "mean", **options: Any) -> float:
+        """See ``losses.Loss``."""
+        with no_grad():
+            return float(self.function(self.kind(output), target))
+
+    def value_and_gradient(self, output: np.ndarray, target: np.ndarray, **options: Any) -> tuple[float, np.ndarray]:
+        """See ``losses.Loss``."""
+        leaf = self.kind(output, requires_grad=True)
+        with enable_grad():
+            value = self.function(leaf, target)
+        value.backward()
+        return float(value), np.zeros_like(output) if leaf.grad is None else leaf.grad

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,8 +11,8 @@ from ..layers import Layer, Mode
 from ..ops.array import REAL_DTYPES
 from ..parameters import Parameter as StoredParameter
 from .backpropagation import backpropagate
+from .fitting import Fitting
 from .nodes import STATE, Leaf
-from .parts import Parts
 from .recording import enable_grad, no_grad
 from .tensor import Tensor, as_tensor
 
@@ -22,7 +21,7 @@ __all__ = ["Model"]
 M = TypeVar("M", bound="Model")
 
 
-class Model(Parts):
+class Model(Fitting):
     """Base of models that are written as expressions.
 
     A subclass makes its layers and Parameters in ``__init__`` and says in ``call`` what becomes of the inputs. Whatever
@@ -65,9 +64,6 @@ class Model(Parts):
     >>> errors[-1] < 0.1 * errors[0]
     True
     """
-
-    #: Name of the last activation, where a loss is to be put together with it.
-    head = "linear"
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "run_state" not in vars(self) and isinstance(value, (Layer, StoredParameter, Model)):
@@ -191,30 +187,3 @@ class Model(Parts):
         with no_grad():
             output = self(*(x if isinstance(x, tuple) else (x,)), train=False)
         return tuple(part.data for part in output) if isinstance(output, (tuple, list)) else output.data
-
-    def train_batch(self, loss: Callable[..., Tensor], *inputs: Any) -> float:
-        """One step on a batch: forward, loss, backward, update.
-
-        Parameters
-        ----------
-        loss : callable
-            ``loss(output, target)`` returns a Tensor with the loss.
-        *inputs : array_like
-            What ``call`` takes, and the target at the end.
-
-        Returns
-        -------
-        float
-            The loss before the step.
-
-        Raises
-        ------
-        NonFiniteError
-            If a gradient is not finite; the parameters are as before.
-        """
-        *x, target = inputs
-        self.arena.zero_grad()
-        value = loss(self(*x, train=True), target)
-        value.backward()
-        self.step()
-        return float(value)

@@ -17,7 +17,7 @@ from .base import REDUCTIONS, Loss
 from .evaluation import at_head, evaluate, prepared, value_and_gradient
 from .kernels import KernelLoss
 from .rows import RowLoss
-from .table import LOSSES, as_options, check_loss, check_options, per_sample, warn_of_doubts
+from .table import LOSSES, as_options, check_loss, check_options, loss_of, per_sample, warn_of_doubts
 from .targets import as_target, one_hot
 from .weights import as_sample_weights, as_weights
 
@@ -35,6 +35,7 @@ __all__ = [
     "check_loss",
     "check_options",
     "evaluate",
+    "loss_of",
     "one_hot",
     "per_sample",
     "prepared",

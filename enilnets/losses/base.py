@@ -49,6 +49,8 @@ class Loss:
     threshold: float | None = None
     #: The targets that say no and yes, for those losses.
     no_and_yes: tuple[float, float] | None = None
+    #: Whether targets are whatever the loss makes of them, and reach it as they are.
+    takes_any_target: bool = False
     #: The range outside which a target means nothing to this loss, or None.
     target_range: tuple[float, float] | None = None
 
@@ -75,6 +77,9 @@ class Loss:
     def ignores_target(self, options: Mapping[str, Any]) -> bool:
         """Whether the target has no part in the loss under these options, so that it may be None."""
         return False
+
+    def __str__(self) -> str:
+        return type(self).__name__
 
     def doubt(self, head: str, options: Mapping[str, Any]) -> str:
         """Say why training a network that ends in the activation ``head`` cannot be meant, or return ""."""

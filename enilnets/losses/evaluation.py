@@ -18,7 +18,7 @@ __all__ = ["at_head", "evaluate", "prepared", "value_and_gradient"]
 
 
 def evaluate(
-    name: str,
+    name: str | Loss,
     output: np.ndarray,
     target: np.ndarray,
     reduction: str = "mean",
@@ -31,8 +31,8 @@ def evaluate(
 
     Parameters
     ----------
-    name : str
-        A key of ``LOSSES``.
+    name : str or Loss
+        A key of ``LOSSES``, or a loss of one's own.
     output : array_like (batch, ...)
         What the network said: probabilities for "cross_entropy", "binary_cross_entropy" and "focal", logits for
         "softmax_cross_entropy" and "bce_logits".
@@ -107,7 +107,7 @@ def evaluate(
 
 
 def value_and_gradient(
-    name: str,
+    name: str | Loss,
     output: np.ndarray,
     target: np.ndarray,
     head: str = "linear",
@@ -163,7 +163,7 @@ def at_head(
 
 def prepared(
     where: str,
-    name: str,
+    name: str | Loss,
     output: np.ndarray,
     target: Any,
     options: Mapping[str, Any],

@@ -16,7 +16,7 @@ from .base import Loss, above_zero, not_negative
 from .kernels import KernelLoss
 from .rows import CosineSimilarity, KLDivergence, NTXent, Triplet
 
-__all__ = ["LOSSES", "as_options", "check_loss", "check_options", "per_sample", "warn_of_doubts"]
+__all__ = ["LOSSES", "as_options", "check_loss", "check_options", "loss_of", "per_sample", "warn_of_doubts"]
 
 _SMOOTHING = {"label_smoothing": checks.fraction}
 _FOCUS = {"alpha": checks.fraction, "gamma": not_negative}
@@ -95,7 +95,12 @@ def check_loss(where: str, name: str) -> str:
     return checks.choice(where, "loss", name, LOSSES)
 
 
-def check_options(where: str, name: str, options: Iterable[str], *, training: bool = False) -> Loss:
+def loss_of(where: str, loss: str | Loss) -> Loss:
+    """Return the loss of that name, or ``loss`` itself if it is one already; ConfigError for an unknown name."""
+    return loss if isinstance(loss, Loss) else LOSSES[check_loss(where, loss)]
+
+
+def check_options(where: str, name: str | Loss, options: Iterable[str], *, training: bool = False) -> Loss:
     """Return the loss ``name`` if it takes arguments of the names in ``options``, and needs no others.
 
     Raises
@@ -103,7 +108,7 @@ def check_options(where: str, name: str, options: Iterable[str], *, training: bo
     ConfigError
         For an unknown loss or argument, listing the known ones; for an argument that is missing.
     """
-    loss, given = LOSSES[check_loss(where, name)], list(options)
+    loss, given = loss_of(where, name), list(options)
     known = [*loss.options, *loss.arrays]
     unknown = [option for option in given if option not in known]
     if unknown:
@@ -117,7 +122,7 @@ def check_options(where: str, name: str, options: Iterable[str], *, training: bo
 
 
 def as_options(
-    where: str, name: str, options: Mapping[str, Any], output_shape: tuple[int, ...], dtype: np.dtype
+    where: str, name: str | Loss, options: Mapping[str, Any], output_shape: tuple[int, ...], dtype: np.dtype
 ) -> dict[str, Any]:
     """Return what a user passes to the loss ``name`` by keyword as the loss computes with it.
 
@@ -135,9 +140,9 @@ def as_options(
     return {key: arrays[key] if key in arrays else loss.options[key](where, key, options[key]) for key in options}
 
 
-def per_sample(name: str, options: Mapping[str, Any]) -> list[str]:
+def per_sample(name: str | Loss, options: Mapping[str, Any]) -> list[str]:
     """Names of the options that have a row per sample and are shuffled and cut with the data."""
-    return [key for key in options if key == "weights" or key in LOSSES[name].arrays]
+    return [key for key in options if key == "weights" or key in loss_of("per_sample", name).arrays]
 
 
 def warn_of_doubts(where: str, name: str, head: str, options: Mapping[str, Any]) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from .. import checks
 from ..errors import DataError, LabelError, ShapeError
 from ..ops.array import as_data
-from .table import LOSSES, check_loss
+from .base import Loss
+from .table import loss_of
 
 __all__ = ["as_target", "one_hot"]
 
@@ -22,7 +23,7 @@ def as_target(
     output_shape: tuple[int, ...],
     target: Any,
     dtype: np.dtype,
-    loss: str,
+    loss: str | Loss,
     name: str = "target",
     *,
     ranged: bool = True,
@@ -40,7 +41,7 @@ def as_target(
         integer (or boolean) labels of shape ``output_shape[:-1]``.
     dtype : np.dtype
         float32 or float64, the model's.
-    loss : str
+    loss : str or Loss
         A key of ``LOSSES``.
     ranged : bool, default True
         Refuse targets outside the range that means something to the loss: [0, 1] for the cross entropies and focal.
@@ -58,7 +59,10 @@ def as_target(
     DTypeError, DataError
         For values that are no real numbers, not finite, or out of the loss's range.
     """
-    takes_classes = LOSSES[check_loss(where, loss)].takes_classes and len(output_shape) > 1 and output_shape[-1] > 1
+    entry = loss_of(where, loss)
+    if entry.takes_any_target:
+        return np.asarray(target)
+    takes_classes = entry.takes_classes and len(output_shape) > 1 and output_shape[-1] > 1
     if np.ma.is_masked(target):
         raise DataError(f"{where}({name})", "targets without gaps", "a masked array", "leave such samples out")
     labels = target if isinstance(target, np.ndarray) else _as_array(target)
@@ -70,15 +74,14 @@ def as_target(
             f"{where}({name})",
             f"shape {output_shape} like the output",
             f"shape {target.shape}",
-            _way_out(loss, takes_classes, output_shape, target.shape),
+            _way_out(str(loss), takes_classes, output_shape, target.shape),
         )
     if ranged:
-        _check_range(where, loss, target, name)
+        _check_range(where, str(loss), entry.target_range, target, name)
     return target
 
 
-def _check_range(where: str, loss: str, target: np.ndarray, name: str) -> None:
-    limits = LOSSES[loss].target_range
+def _check_range(where: str, loss: str, limits: tuple[float, float] | None, target: np.ndarray, name: str) -> None:
     if limits is None or not target.size:
         return
     low, high = float(target.min()), float(target.max())

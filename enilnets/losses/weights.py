@@ -11,14 +11,14 @@ import numpy as np
 from .. import checks
 from ..errors import ConfigError, DataError, LabelError, ShapeError
 from ..ops.array import as_data
-from .base import along
-from .table import LOSSES
+from .base import Loss, along
+from .table import LOSSES, loss_of
 
 __all__ = ["as_sample_weights", "as_weights"]
 
 
 def as_weights(
-    where: str, loss: str, target: np.ndarray, sample_weight: Any = None, class_weight: Any = None
+    where: str, loss: str | Loss, target: np.ndarray, sample_weight: Any = None, class_weight: Any = None
 ) -> np.ndarray | None:
     """Turn what a user passes as weights into the ``weights`` of a loss.
 
@@ -26,7 +26,7 @@ def as_weights(
     ----------
     where : str
         The public function, for messages.
-    loss : str
+    loss : str or Loss
         A key of ``LOSSES``.
     target : ndarray
         From ``as_target``, in the shape of the output.
@@ -84,7 +84,7 @@ def _check_some(where: str, name: str, weights: np.ndarray) -> None:
         raise DataError(f"{where}({name})", "at least one weight above 0", "only zeros")
 
 
-def _class_weights(where: str, loss: str, value: Any, target: np.ndarray) -> np.ndarray:
+def _class_weights(where: str, loss: str | Loss, value: Any, target: np.ndarray) -> np.ndarray:
     shares = _shares(where, loss, target)
     classes = shares.shape[-1]
     if isinstance(value, str):
@@ -102,9 +102,9 @@ def _class_weights(where: str, loss: str, value: Any, target: np.ndarray) -> np.
     return (shares * by_class.astype(target.dtype)).sum(axis=-1)
 
 
-def _shares(where: str, loss: str, target: np.ndarray) -> np.ndarray:
+def _shares(where: str, loss: str | Loss, target: np.ndarray) -> np.ndarray:
     """How much of each row belongs to each class."""
-    entry = LOSSES[loss]
+    entry = loss_of(where, loss)
     if entry.takes_classes and target.ndim > 1 and target.shape[-1] > 1:
         return target
     if entry.no_and_yes is not None and (target.ndim == 1 or target.shape[-1] == 1):

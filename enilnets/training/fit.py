@@ -23,13 +23,13 @@ __all__ = ["Scheduler", "accumulate", "evaluate", "fit", "loss_gradient", "train
 
 
 def loss_gradient(
-    head: str, output: np.ndarray, y: np.ndarray, loss: str, options: dict[str, Any]
+    head: str, output: np.ndarray, y: np.ndarray, loss: str | losses.Loss, options: dict[str, Any]
 ) -> tuple[float, np.ndarray, bool]:
     """Return loss, gradient and whether that is at the pre-activation already; NonFiniteError for a bad loss.
 
     Name, targets and options of the loss have been checked before.
     """
-    value, gradient, at_pre_activation = losses.at_head(losses.LOSSES[loss], output, y, head, **options)
+    value, gradient, at_pre_activation = losses.at_head(losses.loss_of("training", loss), output, y, head, **options)
     if not math.isfinite(value):
         raise NonFiniteError(
             f"training ({loss})",
@@ -41,7 +41,7 @@ def loss_gradient(
 
 
 def train_step(
-    model: Model, x: np.ndarray, y: np.ndarray, loss: str, options: dict[str, Any] | None = None
+    model: Model, x: np.ndarray, y: np.ndarray, loss: str | losses.Loss, options: dict[str, Any] | None = None
 ) -> tuple[float, np.ndarray]:
     """One step: forward, loss, backward, update.
 
@@ -51,8 +51,8 @@ def train_step(
     x : ndarray (batch, ...)
     y : ndarray
         Targets in the output's shape.
-    loss : str
-        A key of ``losses.LOSSES``.
+    loss : str or Loss
+        A key of ``losses.LOSSES``, or a loss of one's own.
     options : dict, optional
         Further arguments of the loss.
 
@@ -79,7 +79,7 @@ def batch_weight(options: dict[str, Any], samples: int) -> float:
 
 
 def accumulate(
-    model: Model, x: np.ndarray, y: np.ndarray, loss: str, options: dict[str, Any], share: float = 1.0
+    model: Model, x: np.ndarray, y: np.ndarray, loss: str | losses.Loss, options: dict[str, Any], share: float = 1.0
 ) -> tuple[float, np.ndarray]:
     """Add the gradients of a batch, times ``share``, to the arena's; return its loss and the output."""
     output, ctx = model.forward(x, train=True)
@@ -94,7 +94,7 @@ def evaluate(
     model: Model,
     x: np.ndarray,
     y: np.ndarray,
-    loss: str,
+    loss: str | losses.Loss,
     options: dict[str, Any] | None = None,
     batch_size: int = 256,
     measure: Measure = accuracy,
@@ -115,7 +115,7 @@ def fit(
     *,
     epochs: int,
     batch_size: int,
-    loss: str,
+    loss: str | losses.Loss,
     options: dict[str, Any] | None = None,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     scheduler: Scheduler | None = None,
@@ -138,8 +138,8 @@ def fit(
     x, y : ndarray
         Inputs and targets of the same length.
     epochs, batch_size : int >= 1
-    loss : str
-        A key of ``losses.LOSSES``.
+    loss : str or Loss
+        A key of ``losses.LOSSES``, or a loss of one's own.
     options : dict, optional
         Further arguments of the loss, and the ``weights`` of its mean; those with a row per sample (see
         ``losses.per_sample``) are shuffled along, and have no part in the validation.
@@ -223,7 +223,7 @@ def train_epoch(
     batches: Iterable[tuple[np.ndarray, ...]],
     samples: int,
     accumulation_steps: int,
-    loss: str,
+    loss: str | losses.Loss,
     settings: dict[str, Any],
     along: Sequence[str],
     measure: Measure,

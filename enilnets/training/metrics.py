@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, DTypeError, LabelError, ShapeError
-from ..losses import LOSSES
+from ..losses import Loss, loss_of
 
 __all__ = ["accuracy", "classification_report", "confusion_matrix", "measure_for", "precision_recall_f1"]
 
@@ -208,7 +208,7 @@ def confusion_matrix(predicted: Any, wanted: Any, classes: int) -> np.ndarray:
     return np.bincount(wanted * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def measure_for(loss: str, targets: np.ndarray) -> Measure:
+def measure_for(loss: str | Loss, targets: np.ndarray) -> Measure:
     """Return the accuracy that goes with ``loss``, as a function of outputs and targets of the same shape.
 
     Classes are compared by the largest score, independent yes/no outputs one by one at the loss's threshold. Where the
@@ -220,9 +220,12 @@ def measure_for(loss: str, targets: np.ndarray) -> Measure:
     >>> measure_for("bce_logits", np.array([[1.0], [0.0]]))(np.array([[0.2], [-3.0]]), np.array([[1.0], [0.0]]))
     1.0
     """
-    threshold = LOSSES[loss].threshold
+    rule = loss_of("training", loss)
+    threshold = rule.threshold
     if threshold is not None:
         return lambda outputs, wanted: float(np.mean((outputs > threshold) == (wanted > 0.5)))
-    if LOSSES[loss].takes_classes or ((targets == 0) | (targets == 1)).all():
+    if rule.takes_any_target:
+        return lambda outputs, wanted: float("nan")
+    if rule.takes_classes or ((targets == 0) | (targets == 1)).all():
         return accuracy
     return lambda outputs, wanted: float("nan")

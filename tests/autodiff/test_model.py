@@ -1,13 +1,17 @@
 """Models of one's own: what belongs to them, the model protocol, training with every optimizer."""
 
+import copy
+
 import numpy as np
 import pytest
 
+from enilnets import autodiff as ad
 from enilnets.autodiff import Model, Parameter, Tensor, grad, loss
-from enilnets.errors import ConfigError, DTypeError, ShapeError, StateError
+from enilnets.errors import ConfigError, DataError, DTypeError, LabelError, ShapeError, StateError
 from enilnets.layers import BatchNorm, Dense, Dropout
 from enilnets.net import NeuralNet
-from enilnets.optim import OPTIMIZERS
+from enilnets.optim import OPTIMIZERS, LRScheduler
+from enilnets.training import EMA, Checkpoint, EarlyStopping, find_learning_rate, reestimate_batchnorm
 
 
 class Gated(Model):
@@ -241,3 +245,115 @@ def test_lists_may_grow_before_and_after_the_first_use():
     size = len(model.arena.parameters)
     model.blocks.append(Dense(4, 4, rng=0))
     assert len(model.arena.parameters) == size + 2
+
+
+# The loop over the model protocol
+
+
+class Small(Model):
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.hidden = Dense(2, 16, "tanh", dtype=self.dtype, rng=self.rng)
+        self.out = Dense(16, 2, "linear", dtype=self.dtype, rng=self.rng)
+
+    def call(self, x):
+        return self.out(self.hidden(x))
+
+
+def small_net(**settings):
+    net = NeuralNet(**settings)
+    rng = np.random.default_rng(0)
+    return net.add(Dense(2, 16, "tanh", rng=rng)).add(Dense(16, 2, "linear", rng=rng))
+
+
+X = np.random.default_rng(3).normal(size=(200, 2))
+LABELS = (X[:, 0] > X[:, 1]).astype(int)
+SETTINGS = {"learning_rate": 0.01, "l2_lambda": 0.0}
+
+
+def test_fit_is_the_loop_that_networks_train_by():
+    model, net = Small(**SETTINGS, rng=0), small_net(**SETTINGS)
+    net.rng = copy.deepcopy(model.rng)
+    options = {"epochs": 5, "batch_size": 32, "verbose": 0}
+    history = model.fit(X, LABELS, loss="softmax_cross_entropy", validation=(X[:50], LABELS[:50]), **options)
+    expected = net.Train(X, LABELS, loss_function="softmax_cross_entropy", X_val=X[:50], Y_val=LABELS[:50], **options)
+    assert history == expected and history["accuracy"][-1] > 0.8
+    assert np.array_equal(model.arena.values, net.arena.values)
+
+
+def test_fit_takes_weights_schedules_and_callbacks(tmp_path):
+    model = Small(**SETTINGS, rng=0)
+    early = EarlyStopping(monitor="loss", patience=1, min_delta=10.0)
+    weight = np.where(LABELS == 1, 1.0, 0.0)
+    history = model.fit(
+        X,
+        LABELS,
+        loss="softmax_cross_entropy",
+        epochs=9,
+        sample_weight=weight,
+        scheduler=LRScheduler(0.05, mode="exponential", decay=0.5),
+        callbacks=[early, Checkpoint(tmp_path / "best.safetensors", monitor="loss")],
+    )
+    assert len(history["loss"]) < 9 and history["lr"][:2] == [0.05, 0.025]
+    assert (model.infer(X).argmax(1) == 1).mean() > 0.75  # the only class with a weight
+    Small(rng=1).Load(tmp_path / "best.safetensors")
+
+
+def test_fit_with_a_loss_of_ones_own():
+    """The same numbers as the loss in the table, and targets of any kind."""
+
+    def cross_entropy(out, labels):
+        return -ad.log_softmax(out)[np.arange(len(labels)), labels].mean()
+
+    model, twin = Small(**SETTINGS, rng=0), Small(**SETTINGS, rng=0)
+    history = model.fit(X, LABELS, loss=cross_entropy, epochs=3, validation=(X[:20], LABELS[:20]), accumulation_steps=2)
+    expected = twin.fit(
+        X, LABELS, loss="softmax_cross_entropy", epochs=3, validation=(X[:20], LABELS[:20]), accumulation_steps=2
+    )
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-10)
+    np.testing.assert_allclose(history["val_loss"], expected["val_loss"], rtol=1e-10)
+
+
+def test_fit_goes_on_bit_for_bit(tmp_path):
+    whole = Small(**SETTINGS, rng=0)
+    whole.fit(X, LABELS, loss="softmax_cross_entropy", epochs=4)
+    half = Small(**SETTINGS, rng=0)
+    half.fit(X, LABELS, loss="softmax_cross_entropy", epochs=2)
+    half.Save(tmp_path / "half.json")
+    other = Small(rng=9).Load(tmp_path / "half.json")
+    other.fit(X, LABELS, loss="softmax_cross_entropy", epochs=2, resume=True)
+    assert np.array_equal(other.arena.values, whole.arena.values)
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"x": X[:0]}, DataError, r"Small.fit\(x\)"),
+        ({"y": LABELS[:9]}, ShapeError, r"fit\(y\): expected 200 targets"),
+        ({"x": np.where(X > 1, np.nan, X)}, DataError, r"fit\(x\): expected finite"),
+        ({"y": LABELS + 5}, LabelError, "class labels"),
+        ({"loss": "nothing"}, ConfigError, "one of mse"),
+        ({"loss": 3}, ConfigError, r"fit\(loss\)"),
+        ({"delta": 1.0}, ConfigError, "label_smoothing, got delta"),
+        ({"loss": lambda o, t: o.sum(), "delta": 1.0}, ConfigError, "delta"),
+        ({"epochs": 0}, ConfigError, "epochs"),
+    ],
+)
+def test_fit_refuses_what_does_not_fit(arguments, error, message):
+    model = Small(rng=0)
+    before = model.arena.values.copy()
+    given = {"x": X, "y": LABELS, "loss": "softmax_cross_entropy"} | arguments
+    with pytest.raises(error, match=message):
+        model.fit(given.pop("x"), given.pop("y"), **given)
+    assert np.array_equal(model.arena.values, before) and model.optimizer.t == 0
+
+
+def test_tools_of_the_protocol_take_models():
+    """What is written for the protocol runs on a Model: learning-rate finder, batch-norm statistics, averages."""
+    model = Gated(rng=0, **SETTINGS)
+    x, y = np.random.default_rng(0).normal(size=(64, 3)), np.zeros((64, 2))
+    before = model.head_part.norm["running_mean"].copy()
+    reestimate_batchnorm(model, x)
+    assert not np.array_equal(model.head_part.norm["running_mean"], before)
+    find_learning_rate(model, x, y, loss_function="mse", steps=20)
+    model.fit(x, y, epochs=3, callbacks=[EMA(decay=0.9)])
