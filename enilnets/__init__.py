@@ -1,6 +1,6 @@
 """Neural networks, reinforcement learning and generative models for the CPU, in one small wheel over NumPy."""
 
-from . import backward, errors, generative, init, layers, losses, optim, training
+from . import autodiff, backward, errors, generative, init, layers, losses, optim, training
 from .generative.sampling import (
     gaussian_sample,
     gumbel_softmax_sample,
@@ -19,6 +19,7 @@ __all__ = [
     "LRScheduler",
     "NeuralNet",
     "__version__",
+    "autodiff",
     "backward",
     "compute_returns",
     "errors",

@@ -16,8 +16,8 @@ from ..ops import activation as functions
 from ..ops.activation import ACTIVATIONS, Activation, check_activation, with_parameters
 from ..ops.array import REAL_DTYPES
 from .elementwise import exp, square, subtract, where
-from .nodes import STATE, Node, Op, Traced, made, record
-from .operands import is_operand, kind_of, opened, value_of
+from .nodes import Node, Op, Traced
+from .operands import apply_unary, is_operand, value_of
 from .reductions import logsumexp, sum
 from .shapes import swapaxes
 
@@ -75,7 +75,7 @@ class ActivationOp(Op):
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """Return f(x)."""
-        return functions.activation(self.function, x)[0]
+        return functions.activation(self.function, x if x.dtype in REAL_DTYPES else x.astype(np.float64))[0]
 
     def backward(self, g: Any, node: Node, saved: Any, wants: Any, direct: bool) -> tuple[Any, ...]:
         """See Op."""
@@ -115,18 +115,10 @@ def activate(name: str | Activation, x: Any, **parameters: float) -> Any:
     >>> activate("leakyrelu", Tensor([-1.0, 2.0]), alpha=0.5).numpy()
     array([-0.5,  2. ])
     """
+    if not parameters and isinstance(name, str) and name in OPS:
+        return apply_unary(OPS[name], x)
     function = name if isinstance(name, Activation) else with_parameters("activate", name, parameters)
-    op = OPS[function] if isinstance(function, str) else ActivationOp(function)
-    kind = kind_of("activate", x)
-    data, source = opened(x)
-    if data.dtype not in REAL_DTYPES:
-        data = data.astype(np.float64)
-    y, saved = functions.activation(function, data)
-    if kind is None:
-        return y
-    if source is None or not STATE.enabled:
-        return made(kind, y, None)
-    return made(kind, y, record(op, y, (source,), () if saved is None else (saved,), (), (data.shape,)))
+    return apply_unary(OPS[function] if isinstance(function, str) else ActivationOp(function), x)
 
 
 def relu(x: Any) -> Any:

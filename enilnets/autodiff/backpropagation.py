@@ -128,11 +128,17 @@ class Backward:
             wants = [p if p is not None and (p in self.needed or self.is_target(p)) else None for p in parents]
         saved = self.wrapped(node) if self.recorded else node.saved
         parts = op.backward(g, node, saved, wants, self.params)
-        for place, part in enumerate(parts):
-            if part is not None and wants[place] is not None:
-                if type(part) is not Part and part.shape != node.shapes[place]:
-                    part = sum_to(part, node.shapes[place])
-                self.deliver(parents[place], part, node.shapes[place])
+        grads = self.grads
+        for want, part, shape in zip(wants, parts, node.shapes, strict=False):
+            if part is None or want is None:
+                continue
+            if type(part) is not Part:
+                if part.shape != shape:
+                    part = sum_to(part, shape)
+                if type(want) is Node and want not in grads:
+                    grads[want] = part
+                    continue
+            self.deliver(want, part, shape)
 
     def wrapped(self, node: Node) -> list[Any]:
         """What the node saved, as Tensors that know where they come from."""

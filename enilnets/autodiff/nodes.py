@@ -99,7 +99,7 @@ class Op:
     name : str
     forward : callable
         ``forward(*arrays, *settings) -> ndarray``.
-    gradients : sequence of callable
+    gradients : sequence of callable, one per input, two at most
         ``gradient(g, node, *saved)`` returns the gradient of the input at its place, before broadcasting is undone. It
         is written so that it runs on arrays, and on Tensors where the way back is recorded itself.
     saves : tuple of int
@@ -135,12 +135,14 @@ class Op:
         direct : bool
             Whether gradients of Parameters go into the Parameters; then those of inputs that are Uses may be None.
         """
-        if len(self.gradients) == 1:
-            return (self.gradients[0](g, node, *saved),)
-        return [
-            None if want is None else gradient(g, node, *saved)
-            for gradient, want in zip(self.gradients, wants, strict=True)
-        ]
+        gradients = self.gradients
+        if len(gradients) == 1:
+            return (gradients[0](g, node, *saved),)
+        left, right = gradients
+        return (
+            None if wants[0] is None else left(g, node, *saved),
+            None if wants[1] is None else right(g, node, *saved),
+        )
 
     def title(self, node: Node) -> str:
         """What ``node`` is called."""
@@ -170,12 +172,10 @@ class Node:
         Shapes of the inputs.
     shape : tuple of int
         Of the output.
-    dtype : np.dtype
-        Of the output.
     number : int
     """
 
-    __slots__ = ("dtype", "number", "op", "parents", "saved", "settings", "shape", "shapes")
+    __slots__ = ("number", "op", "parents", "saved", "settings", "shape", "shapes")
 
     op: Op | None
     parents: tuple[Any, ...]
@@ -183,7 +183,6 @@ class Node:
     settings: tuple[Any, ...]
     shapes: tuple[tuple[int, ...], ...]
     shape: tuple[int, ...]
-    dtype: np.dtype
     number: int
 
     @property
@@ -248,7 +247,7 @@ def record(
     """Return a new node."""
     node = Node()
     node.op, node.parents, node.saved, node.settings = op, parents, saved, settings
-    node.shapes, node.shape, node.dtype = shapes, data.shape, data.dtype
+    node.shapes, node.shape = shapes, data.shape
     node.number = next(NUMBERS)
     nodes = STATE.nodes
     if nodes is not None:

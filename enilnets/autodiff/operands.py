@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError
+from ..errors import DTypeError, ShapeError
 from ..ops.array import REAL_DTYPES, as_numbers
 from ..parameters import Parameter
 from .nodes import OUTPUT, STATE, Op, Traced, Use, made, record
@@ -56,34 +56,47 @@ def kind_of(where: str, *operands: Any) -> type[Any] | None:
 
 def apply_unary(op: Op, x: Any) -> Any:
     """Apply an operation of one array and no settings; plain arrays give plain arrays."""
-    if not isinstance(x, Traced):
-        kind = kind_of(op.name, x)
+    if isinstance(x, Traced):
+        kind, data, source = type(x), x.data, x.source
+    else:
+        kind = kind_of(op.name, x)  # type: ignore[assignment]
         if kind is None:
             return op.forward(as_numbers(op.name, "x", x))
         data, source = opened(x)
-    else:
-        kind, data, source = type(x), x.data, x.source
     y = op.forward(data)
-    if type(y) is not np.ndarray:
-        y = np.asarray(y)
     if source is None or not STATE.enabled:
         return made(kind, y, None)
+    if type(y) is not np.ndarray:
+        y = np.asarray(y)
     saves = op.saves
-    saved = () if not saves else ((y if saves[0] == OUTPUT else data),) if len(saves) == 1 else (data, y)
+    saved = () if not saves else ((y if saves[0] == OUTPUT else data),)
     return made(kind, y, record(op, y, (source,), saved, (), (data.shape,)))
 
 
 def apply_binary(op: Op, a: Any, b: Any, settings: tuple[Any, ...] = ()) -> Any:
     """Apply an operation of two arrays that are broadcast, in the dtype that they have in common."""
-    kind = type(a) if isinstance(a, Traced) else type(b) if isinstance(b, Traced) else kind_of(op.name, a, b)
-    if kind is None:
-        return op.forward(a, b, *settings)
-    (x, first), (y, second) = joined(a, b)
-    z = op.forward(x, y, *settings)
+    # What nearly every call brings is told apart here: a third of the time of a small operation.
+    if isinstance(a, Traced):
+        kind, x, first = type(a), a.data, a.source
+        if isinstance(b, Traced) and b.data.dtype is x.dtype:
+            y, second = b.data, b.source
+        elif type(b) is float and x.dtype.kind == "f":
+            y, second = x.dtype.type(b), None
+        else:
+            (x, first), (y, second) = joined(a, b)
+    else:
+        kind = type(b) if isinstance(b, Traced) else kind_of(op.name, a, b)  # type: ignore[assignment]
+        if kind is None:
+            return op.forward(a, b, *settings)
+        (x, first), (y, second) = joined(a, b)
+    try:
+        z = op.forward(x, y, *settings)
+    except ValueError as error:
+        raise ShapeError(op.name, "shapes that broadcast", f"{x.shape} and {y.shape}") from error
+    if (first is None and second is None) or not STATE.enabled:
+        return made(kind, z, None)
     if type(z) is not np.ndarray:
         z = np.asarray(z)
-    if not STATE.enabled or (first is None and second is None):
-        return made(kind, z, None)
     saves = op.saves
     saved = () if not saves else (x, y) if len(saves) == 2 else (x, y, z)
     return made(kind, z, record(op, z, (first, second), saved, settings, (x.shape, y.shape)))
@@ -91,17 +104,19 @@ def apply_binary(op: Op, a: Any, b: Any, settings: tuple[Any, ...] = ()) -> Any:
 
 def apply(op: Op, inputs: tuple[Any, ...], settings: tuple[Any, ...] = ()) -> Any:
     """Apply any operation to ``inputs`` of one dtype."""
+    if len(inputs) == 1 and type(inputs[0]) is np.ndarray:
+        return op.forward(*inputs, *settings)
     kind = kind_of(op.name, *inputs)
     if kind is None:
-        return op.forward(*inputs, *settings)
+        return op.forward(*map(np.asarray, inputs), *settings)
     parts = [opened(x) for x in inputs]
     arrays = tuple([part[0] for part in parts])
     y = op.forward(*arrays, *settings)
-    if type(y) is not np.ndarray:
-        y = np.asarray(y)
     parents = tuple([part[1] for part in parts])
     if not STATE.enabled or not any(parents):
         return made(kind, y, None)
+    if type(y) is not np.ndarray:
+        y = np.asarray(y)
     saved = tuple([y if place == OUTPUT else arrays[place] for place in op.saves])
     return made(kind, y, record(op, y, parents, saved, settings, tuple([array.shape for array in arrays])))
 
@@ -127,7 +142,7 @@ def joined(a: Any, b: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 
 def _number(value: Any, dtype: np.dtype) -> Any:
-    if dtype in REAL_DTYPES:
+    if dtype.kind == "f":
         return dtype.type(value)
     return np.asarray(value)
 

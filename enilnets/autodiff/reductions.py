@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, ShapeError
+from ..errors import DataError, DTypeError, ShapeError
 from .elementwise import exp, log, multiply, sqrt, square, subtract
 from .indexing import getitem
 from .nodes import Op
@@ -27,7 +27,10 @@ def _axes(where: str, axis: Axes, ndim: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
     given = axis if isinstance(axis, (tuple, list)) else (axis,)
-    places = tuple(operator.index(a) for a in given)
+    try:
+        places = tuple([operator.index(a) for a in given])
+    except TypeError:
+        raise DTypeError(f"{where}(axis)", "an integer, several or None", repr(axis)) from None
     if any(not -ndim <= a < ndim for a in places) or len({a % ndim for a in places}) < len(places):
         raise ShapeError(f"{where}(axis)", f"different axes in [{-ndim}, {ndim})", repr(axis))
     return tuple(a % ndim for a in places)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, DTypeError, ShapeError
 from .elementwise import add
 from .indexing import getitem
 from .nodes import Op
@@ -31,8 +31,12 @@ __all__ = [
     "transpose",
 ]
 
-RESHAPE = Op("reshape", np.reshape, [lambda g, node: reshape(g, node.shapes[0])])
-TRANSPOSE = Op("transpose", np.transpose, [lambda g, node: transpose(g, np.argsort(node.settings[0]).tolist())])
+RESHAPE = Op("reshape", lambda x, shape: x.reshape(shape), [lambda g, node: reshape(g, node.shapes[0])])
+TRANSPOSE = Op(
+    "transpose",
+    lambda x, axes: x.transpose(axes),
+    [lambda g, node: transpose(g, np.argsort(node.settings[0]).tolist())],
+)
 BROADCAST = Op("broadcast_to", np.broadcast_to, [lambda g, node: g])  # the sum over new axes follows from the shapes
 
 
@@ -63,7 +67,10 @@ def _shape_of(x: Any) -> tuple[int, ...]:
 
 def _axis(where: str, axis: Any, ndim: int) -> int:
     """Return ``axis`` counted from the front; ShapeError if there is no such axis."""
-    place = operator.index(axis)
+    try:
+        place = operator.index(axis)
+    except TypeError:
+        raise DTypeError(f"{where}(axis)", "an integer", repr(axis)) from None
     if not -ndim <= place < ndim:
         raise ShapeError(f"{where}(axis)", f"an axis in [{-ndim}, {ndim})", str(axis))
     return place % ndim
@@ -148,8 +155,8 @@ def flip(x: Any, axis: int) -> Any:
 def _in_common(parts: Iterable[Any]) -> list[Any]:
     """Cast Tensors and arrays to the widest dtype among them."""
     given = list(parts)
-    dtype = np.result_type(*(value_of(part) for part in given))
-    if dtype.kind != "f":
+    dtype = np.result_type(*(value_of(part) for part in given)) if given else None
+    if dtype is None or dtype.kind != "f":
         return given
     return [astype(part, dtype) if is_operand(part) else np.asarray(part, dtype) for part in given]
 
@@ -164,6 +171,8 @@ def concatenate(tensors: Iterable[Any], axis: int = 0) -> Any:
     axis : int, default 0
     """
     parts = _in_common(tensors)
+    if not parts:
+        raise ShapeError("concatenate(tensors)", "at least one array", "none")
     try:
         return apply(CONCATENATE, tuple(parts), (_axis("concatenate", axis, len(_shape_of(parts[0]))),))
     except (ValueError, IndexError) as error:
