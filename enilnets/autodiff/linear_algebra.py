@@ -14,7 +14,7 @@ from .indexing import getitem
 from .nodes import Op
 from .operands import apply_binary, is_operand, value_of
 from .reductions import sum
-from .shapes import broadcast_to, expand_dims, reshape, squeeze, swapaxes, transpose
+from .shapes import broadcast_to, expand_dims, reshape, squeeze, transpose
 
 __all__ = ["einsum", "matmul"]
 
@@ -27,9 +27,14 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 MATMUL = Op(
     "matmul",
     _product,
-    [lambda g, node, a, b: matmul(g, swapaxes(b, -1, -2)), lambda g, node, a, b: matmul(swapaxes(a, -1, -2), g)],
+    [lambda g, node, a, b: _matrices(g, b.swapaxes(-1, -2)), lambda g, node, a, b: _matrices(a.swapaxes(-1, -2), g)],
     (0, 1),
 )
+
+
+def _matrices(a: Any, b: Any) -> Any:
+    """Return the product of stacks of matrices that go together."""
+    return apply_binary(MATMUL, a, b) if is_operand(a) or is_operand(b) else _product(a, b)
 
 
 def _shape_of(x: Any) -> tuple[int, ...]:

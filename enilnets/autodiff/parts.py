@@ -28,6 +28,11 @@ PLAIN = (str, bytes, int, float, np.generic, np.ndarray)
 #: Attributes that are made anew for a copy.
 OWN = ("_arena", "_optimizer")
 
+#: Attributes of every model, which need not be searched for parts.
+SETTINGS = frozenset(
+    ("_arena", "_dtype", "_l2_lambda", "_learning_rate", "_momentum", "_optimizer", "_rng", "_training", "run_state")
+)
+
 
 class Parts(Trainable):
     """Base of Model: finds what belongs to it, by dotted names in the order of definition."""
@@ -216,7 +221,7 @@ class Parts(Trainable):
 def _inside(value: Any) -> list[tuple[Any, Any]]:
     """Names and values inside of a model, dict, list or tuple, from last to first."""
     if isinstance(value, Parts):
-        return [(key, part) for key, part in reversed(vars(value).items()) if key != "run_state"]
+        return [(key, part) for key, part in reversed(vars(value).items()) if key not in SETTINGS]
     pairs = list(value.items() if isinstance(value, dict) else enumerate(value))
     return [] if pairs and isinstance(pairs[0][1], PLAIN) else pairs[::-1]
 

@@ -12,11 +12,14 @@ import numpy as np
 from ..errors import DataError, DTypeError, ShapeError
 from .elementwise import exp, log, multiply, sqrt, square, subtract
 from .indexing import getitem
-from .nodes import Op
+from .nodes import Op, Traced
 from .operands import apply, is_operand, value_of
 from .shapes import broadcast_to, concatenate, flip, moveaxis, reshape, squeeze
 
 __all__ = ["cumsum", "logsumexp", "max", "mean", "min", "prod", "std", "sum", "sum_to", "var"]
+
+#: Arrays of so many elements are rather filled than made views.
+SMALL = 1000
 
 #: None for all axes, or one, or several.
 Axes = int | Sequence[int] | None
@@ -50,8 +53,12 @@ def _spread(g: Any, node: Any) -> Any:
     axes, keepdims = node.settings
     shape = node.shapes[0]
     if not keepdims and g.shape != ():
-        g = reshape(g, _kept(shape, axes))
-    return broadcast_to(g, shape)
+        g = g.reshape(_kept(shape, axes))
+    if isinstance(g, Traced) or math.prod(shape) > SMALL:
+        return broadcast_to(g, shape)
+    spread = np.empty(shape, g.dtype)  # 0.4 us, where broadcast_to takes 3
+    spread[...] = g
+    return spread
 
 
 SUM = Op("sum", lambda x, axes, keepdims: x.sum(axis=axes, keepdims=keepdims), [_spread])

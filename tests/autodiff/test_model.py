@@ -7,6 +7,7 @@ import pytest
 
 from enilnets import autodiff as ad
 from enilnets.autodiff import Model, Parameter, Tensor, grad, loss
+from enilnets.autodiff.parts import SETTINGS as SETTINGS_OF_MODELS
 from enilnets.errors import ConfigError, DataError, DTypeError, LabelError, ShapeError, StateError
 from enilnets.layers import BatchNorm, Dense, Dropout
 from enilnets.net import NeuralNet
@@ -357,3 +358,8 @@ def test_tools_of_the_protocol_take_models():
     assert not np.array_equal(model.head_part.norm["running_mean"], before)
     find_learning_rate(model, x, y, loss_function="mse", steps=20)
     model.fit(x, y, epochs=3, callbacks=[EMA(decay=0.9)])
+
+
+def test_attributes_of_every_model_are_known():
+    """They are not searched for parts; one that is missing there costs time, and run_state would be searched too."""
+    assert {*vars(Model(rng=0)), "_arena"} == SETTINGS_OF_MODELS
