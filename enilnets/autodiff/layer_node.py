@@ -19,8 +19,8 @@ from ..parameters import Parameter
 from .activations import activate
 from .elementwise import add
 from .linear_algebra import matmul
-from .nodes import STATE, Node, Op, Use, made, record
-from .operands import astype
+from .nodes import STATE, Node, Op, Traced, Use, made, record
+from .operands import astype, value_of
 from .shapes import reshape, swapaxes
 
 __all__ = ["EXPRESSIONS", "through"]
@@ -69,18 +69,22 @@ def expression(layer: Layer) -> Callable[[Any, Any, Any], Any]:
 
 
 class LayerOp(Op):
-    """Any layer of one array."""
+    """Any layer of one array, or of several where some of its options are Tensors."""
 
     __slots__ = ()
     expands = "recorded"
 
     def backward(self, g: Any, node: Node, saved: Any, wants: Sequence[Any], direct: bool) -> tuple[Any, ...]:
         """See Op; parameters get their gradients from the layer, unless only some of them are asked for."""
-        layer, kept = node.settings
-        inputs, params = wants[0] is not None, any(wants[1:])
-        if direct or not params:
-            return (layer.backward(np.asarray(g), kept, params=params, inputs=inputs),)
-        return _apart(layer, np.asarray(g), kept, inputs)
+        layer, kept, arrays = node.settings
+        inputs, params = any(wants[:arrays]), any(wants[arrays:])
+        apart = params and not direct
+        found, gradients = (_apart if apart else _together)(layer, np.asarray(g), kept, params, inputs)
+        parts = found if isinstance(found, tuple) else (found,)
+        if inputs and len(parts) < arrays:
+            expected = "options without gradients, which this layer has none for"
+            raise StateError(f"backward through {layer.name}", expected, "Tensors among them", "detach() them")
+        return (*(parts[:arrays] if inputs else (None,) * arrays), *gradients)  # of arrays among the options: nobody's
 
     def title(self, node: Node) -> str:
         """See Op."""
@@ -88,18 +92,23 @@ class LayerOp(Op):
 
     def expand(self, node: Node, inputs: Sequence[Any]) -> Any:
         """See Op."""
-        layer, kept = node.settings
+        layer, kept, _ = node.settings
         return expression(layer)(layer, inputs[0] if inputs else None, kept)
 
 
-def _apart(layer: Layer, g: np.ndarray, kept: Any, inputs: bool) -> tuple[Any, ...]:
-    """Return gradients of input and parameters; what the Parameters have gathered stays as it is."""
+def _together(layer: Layer, g: np.ndarray, kept: Any, params: bool, inputs: bool) -> tuple[Any, list[np.ndarray]]:
+    """Return the gradients of the inputs; those of parameters go into the Parameters."""
+    return layer.backward(g, kept, params=params, inputs=inputs), []
+
+
+def _apart(layer: Layer, g: np.ndarray, kept: Any, params: bool, inputs: bool) -> tuple[Any, list[np.ndarray]]:
+    """Return gradients of inputs and parameters; what the Parameters have gathered stays as it is."""
     parameters = list(layer.parameters.values())
     before = [(p.fresh, p.grad.copy(), getattr(p, "rows", None)) for p in parameters]
     for p in parameters:
         p.clear()
         p.fresh = False
-    dx = layer.backward(g, kept, params=True, inputs=inputs)
+    dx = layer.backward(g, kept, params=params, inputs=inputs)
     gradients = [p.grad.copy() if p.fresh else np.zeros_like(p.grad) for p in parameters]
     for p, (fresh, grad, rows) in zip(parameters, before, strict=True):
         p.clear()
@@ -107,38 +116,43 @@ def _apart(layer: Layer, g: np.ndarray, kept: Any, inputs: bool) -> tuple[Any, .
         p.fresh = fresh
         if rows is not None:
             p.rows = rows  # type: ignore[attr-defined]
-    return dx, *gradients
+    return dx, gradients
 
 
 LAYER = LayerOp("layer", lambda x: x)
 
 
-def through(layer: Layer, x: Any, mode: Mode | None = None) -> Any:
-    """Return what ``layer`` makes of the Tensor ``x``, as one node.
-
-    Parameters
-    ----------
-    layer : Layer
-    x : Tensor
-        Cast to the dtype of the layer, but for ids before an embedding.
-    mode : Mode, optional
-        By default that of the pass that runs: of the Model around, else inference.
-    """
+def through(layer: Layer, x: Any, mode: Mode | None = None, **options: Any) -> Any:
+    """Return what ``layer`` makes of the Tensor ``x``, as one node; see ``autodiff.apply``."""
     mode = STATE.mode if mode is None else mode
-    if not layer.takes_ids and x.data.dtype != layer.dtype:
-        x = astype(x, layer.dtype) if x.data.dtype in REAL_DTYPES else made(type(x), x.data.astype(layer.dtype), None)
+    if not layer.takes_ids:
+        x = _cast(layer, x)
     layer.output_shape(x.data.shape[1:])
+    inputs = [x]
+    if options:
+        options = {key: _cast(layer, value) if isinstance(value, Traced) else value for key, value in options.items()}
+        inputs += [value for value in options.values() if isinstance(value, Traced)]
+        options = {key: value_of(value) for key, value in options.items()}
+    sources = [each.source for each in inputs]
     uses = [None if p.frozen else Use(p) for p in layer.parameters.values()] if STATE.enabled else []
-    recorded = STATE.enabled and (x.source is not None or any(uses))
+    recorded = STATE.enabled and (any(sources) or any(uses))
     if mode.backward and not recorded and not mode.training:
         mode = mode._replace(backward=False)
     kept = {name: buffer.copy() for name, buffer in layer.buffers.items()} if STATE.replaying else {}
-    y, saved = layer.forward(x.data, mode)
+    y, saved = layer.forward(x.data, mode, **options)
     for name, buffer in kept.items():
         if layer.buffers[name].flags.writeable:
             layer.buffers[name][...] = buffer
     if not recorded:
         return made(type(x), y, None)
-    inputs = (x.data,) if type(layer) in EXPRESSIONS else ()
-    shapes = (x.data.shape, *[p.value.shape for p in layer.parameters.values()])
-    return made(type(x), y, record(LAYER, y, (x.source, *uses), inputs, (layer, saved), shapes))
+    needed = (x.data,) if type(layer) in EXPRESSIONS else ()
+    shapes = (*[each.data.shape for each in inputs], *[p.value.shape for p in layer.parameters.values()])
+    settings = (layer, saved, len(inputs))
+    return made(type(x), y, record(LAYER, y, (*sources, *uses), needed, settings, shapes))
+
+
+def _cast(layer: Layer, x: Any) -> Any:
+    """Return a Tensor of the layer's dtype."""
+    if x.data.dtype == layer.dtype:
+        return x
+    return astype(x, layer.dtype) if x.data.dtype in REAL_DTYPES else made(type(x), x.data.astype(layer.dtype), None)

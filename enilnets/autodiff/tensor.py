@@ -156,9 +156,9 @@ class Tensor(Operators, Traced):
         """See ``autodiff.clip``."""
         return clip(self, low, high)
 
-    def through(self, layer: Layer, mode: Mode | None = None) -> Tensor:
+    def through(self, layer: Layer, mode: Mode | None = None, **options: Any) -> Tensor:
         """Return what ``layer`` makes of this Tensor; see ``autodiff.apply``."""
-        return through(layer, self, mode)
+        return through(layer, self, mode, **options)
 
     # As an array
 
@@ -233,7 +233,7 @@ def as_tensor(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else Tensor(x)
 
 
-def apply(layer: Layer, x: Any, mode: Mode | None = None) -> Any:
+def apply(layer: Layer, x: Any, mode: Mode | None = None, **options: Any) -> Any:
     """Return what ``layer`` makes of ``x``, as one node of the graph; ``layer(x)`` is the same for a Tensor.
 
     Parameters
@@ -244,6 +244,9 @@ def apply(layer: Layer, x: Any, mode: Mode | None = None) -> Any:
         Cast to the dtype of the layer, but for ids before an embedding.
     mode : Mode, optional
         By default that of the pass that runs: of the Model around, else inference.
+    **options
+        Further arguments of the layer's ``forward``. Tensors among them are inputs that get gradients too, from layers
+        that have some for them.
 
     Returns
     -------
@@ -254,4 +257,4 @@ def apply(layer: Layer, x: Any, mode: Mode | None = None) -> Any:
     ShapeError
         If the layer cannot take ``x``.
     """
-    return through(layer, as_tensor(x), mode)
+    return through(layer, as_tensor(x), mode, **options)

@@ -148,7 +148,7 @@ class Layer(MutableMapping):
         """Return the output for a batch ``x`` and what ``backward`` needs."""
         raise NotImplementedError(f"{type(self).__name__} must define forward()")
 
-    def __call__(self, x: Any, mode: Mode | None = None) -> Any:
+    def __call__(self, x: Any, mode: Mode | None = None, **options: Any) -> Any:
         """Return what the layer makes of ``x``, a Tensor of ``enilnets.autodiff``, as one node of its graph.
 
         Parameters
@@ -156,12 +156,14 @@ class Layer(MutableMapping):
         x : Tensor
         mode : Mode, optional
             By default that of the pass that runs: of the Model around, else inference.
+        **options
+            Further arguments of ``forward``; Tensors among them are inputs that get gradients too.
         """
         through = getattr(x, "through", None)
         if through is None:
             way_out = "use forward(x, mode), or enilnets.autodiff.apply(layer, x)"
             raise DTypeError(f"{self.name}(x)", "a Tensor of enilnets.autodiff", type(x).__name__, way_out)
-        return through(self, mode)
+        return through(self, mode, **options)
 
     def delta(self, dy: np.ndarray, saved: Any) -> np.ndarray:
         """Gradient before this layer's activation, given the gradient ``dy`` of its output."""

@@ -8,6 +8,7 @@ import pytest
 from enilnets.autodiff import Tensor, apply, grad, gradcheck, no_grad
 from enilnets.errors import DTypeError, ShapeError, StateError
 from enilnets.layers import (
+    INFERENCE,
     Activation,
     BatchNorm,
     Conv2D,
@@ -175,3 +176,33 @@ def test_a_parameter_changed_in_between_is_noticed():
         with pytest.raises(StateError, match="changed since"):
             y.backward()
         assert x.grad is None and not any(p.fresh for p in layer.parameters.values())
+
+
+class Scaled(Dense):
+    """A layer with a second input, whose gradients come in a pair."""
+
+    def forward(self, x, mode=INFERENCE, *, scale=None, shift=0.0):
+        y, saved = super().forward(x, mode)
+        return (y, (saved, None)) if scale is None else (y * scale + shift, (saved, (y, scale)))
+
+    def backward(self, dy, saved, *, params=True, inputs=True):
+        saved, pair = saved
+        if pair is None:
+            return super().backward(dy, saved, params=params, inputs=inputs)
+        dx = super().backward(dy * pair[1], saved, params=params, inputs=inputs)
+        return (dx, dy * pair[0]) if inputs else None
+
+
+def test_layers_of_several_inputs(rng):
+    layer = Scaled(3, 2, "tanh", rng=0)
+    x, scale = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
+    assert gradcheck(lambda x, s: layer(x, scale=s, shift=2.0), x, scale)
+    assert gradcheck(lambda s: apply(layer, x, scale=s), scale) and gradcheck(lambda x: layer(x, scale=scale), x)
+    s = Tensor(scale.astype(np.float32), requires_grad=True)
+    y = layer(Tensor(x), scale=s)
+    y.sum().backward()
+    assert s.grad.dtype == np.float32 and layer.parameters["weights"].fresh
+    found = grad(layer(Tensor(x), scale=s).sum(), [s, layer.parameters["weights"]])
+    np.testing.assert_allclose(found[1].data, layer["d_weights"])
+    with pytest.raises(StateError, match=r"backward through Dense.*detach"):
+        layer(Tensor(x, requires_grad=True), shift=s).sum().backward()
