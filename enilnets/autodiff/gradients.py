@@ -28,8 +28,9 @@ def grad(y: Tensor, xs: Any, gradient: Any = None, *, create_graph: bool = False
     gradient : array_like or Tensor, optional
         Gradient of the result with respect to ``y``; in its shape.
     create_graph : bool, default False
-        Record the way back, so that the gradients have gradients. Layers then are expressed by operations, which is
-        possible for ``Dense``, ``Activation``, ``Flatten``, and for ``Sequential`` and ``Residual`` of such.
+        Record the way back, so that the gradients have gradients. Layers are then expressed by operations, which is
+        possible for ``Dense``, ``Activation``, ``Flatten``, and for ``Sequential`` and ``Residual`` of such; of the
+        losses by name, for those in ``autodiff.losses.FORMULAS``.
 
     Returns
     -------

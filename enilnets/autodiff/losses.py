@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,27 @@ import numpy as np
 from .. import losses as table
 from ..errors import StateError
 from ..losses import Loss
+from .activations import log_softmax, softplus
+from .elementwise import square
 from .nodes import STATE, Node, Op, made, record
 from .operands import kind_of, opened, value_of
 from .recording import enable_grad, no_grad
+from .reductions import mean, sum
 
 __all__ = ["FunctionLoss", "loss"]
+
+
+def _cross_entropy(output: Any, target: np.ndarray) -> Any:
+    return -sum(log_softmax(output) * target) / math.prod(target.shape[:-1])
+
+
+#: Losses whose gradients have gradients: ``losses.evaluate`` of output and target, made of operations.
+FORMULAS: dict[str, Callable[[Any, Any], Any]] = {
+    "mse": lambda output, target: mean(square(output - target)),
+    "bce_logits": lambda output, target: mean(softplus(output) - output * target),
+    "softmax_cross_entropy": _cross_entropy,
+    "wasserstein": lambda output, target: -mean(output * target),
+}
 
 
 class LossOp(Op):
@@ -25,13 +42,18 @@ class LossOp(Op):
 
     def backward(self, g: Any, node: Node, saved: Any, wants: Any, direct: bool) -> tuple[Any, ...]:
         """See Op."""
-        (gradient,) = node.settings
+        gradient = node.settings[0]
         return (gradient * np.asarray(g, gradient.dtype),)
 
     def expand(self, node: Node, inputs: Any) -> Any:
         """See Op."""
-        way_out = "write the loss with Tensor operations, or do without create_graph=True"
-        raise StateError("create_graph through loss(...)", "operations on Tensors", "one of LOSSES", way_out)
+        _, name, target, options = node.settings
+        if name not in FORMULAS or options:
+            expected = f"one of {', '.join(FORMULAS)}, without options and weights"
+            got = f"{name} with {', '.join(options)}" if options else name
+            way_out = "write the loss with Tensor operations, or do without create_graph=True"
+            raise StateError("create_graph through loss(...)", expected, got, way_out)
+        return FORMULAS[name](inputs[0], target)
 
 
 LOSS = LossOp("loss", lambda x: x)
@@ -93,7 +115,8 @@ def loss(
         return value if kind is None else made(kind, value, None)
     value, gradient = rule.value_and_gradient(data, target, **options)
     y = np.asarray(value, data.dtype)
-    return made(kind, y, record(LOSS, y, (source,), (), (gradient,), (data.shape,)))
+    saved = (data,) if name in FORMULAS else ()
+    return made(kind, y, record(LOSS, y, (source,), saved, (gradient, name, target, options), (data.shape,)))
 
 
 class FunctionLoss(Loss):
