@@ -75,6 +75,7 @@ def gradcheck(
     if second_order:
         with no_grad():
             weights = random.normal(size=_value(function, arrays).shape)
+        _check_recorded(function, arrays, weights, rtol)
 
         def slope(*xs: Tensor) -> Any:
             wanted = [x for x in xs if x.requires_grad]
@@ -88,6 +89,19 @@ def gradcheck(
         scales = [random.normal(size=a.shape) for a in arrays if a.dtype == np.float64]
         _check(slope, arrays, eps, rtol, directions, random, "gradient of the gradient")
     return True
+
+
+def _check_recorded(function: Callable[..., Any], arrays: list[np.ndarray], weights: np.ndarray, rtol: float) -> None:
+    """Compare the gradients of a recorded pass with those of one that is not."""
+    with enable_grad():
+        xs = [Tensor(a, a.dtype == np.float64) for a in arrays]
+        y = function(*xs)
+        wanted = [x for x in xs if x.requires_grad]
+        plain, recorded = grad(y, wanted, weights), grad(y, wanted, weights, create_graph=True)
+    for a, b in zip(plain, recorded, strict=True):
+        bound = rtol * max(float(np.abs(a.data).max(initial=0)), 1e-8)
+        if not np.abs(a.data - b.data).max(initial=0) <= bound:
+            raise GradientError("gradcheck", f"gradient {a.data} under create_graph", f"{b.data}")
 
 
 def _value(function: Callable[..., Any], arrays: list[np.ndarray]) -> np.ndarray:
