@@ -1,0 +1,470 @@
+/* The loop over time of a recurrent layer, in one call. All steps share one product with the input; a step is one product
+ * with the state and the kernels of recurrent.h. What one sequence computes no other one needs, so that threads take a
+ * part of the batch each and go through all of time by themselves. There is no arithmetic here.
+ *
+ * Inside, time is the first axis. With `reverse` step s of a sequence is its position lengths[b] - 1 - s; positions from
+ * lengths[b] on are padding, which changes no state, gives zeros, and has no gradient.
+ *
+ *   x, dx: (batch, time, n_in)   y, dy: (batch, time, hidden)   xs: (time, batch, n_in)   gates, dgates: (time, batch, width)
+ *   hs, cs: (time + 1, batch, hidden): the state before every step, and the one after the last
+ *   fed: hs times the mask (batch, hidden), where there is one: what the product with the state reads
+ *   w: (3 or 4 or 1) hidden rows of n_in   u: as many rows of hidden   b: as many numbers, 4 hidden for a GRU */
+#ifndef EN_PARALLEL_RECURRENT_H
+#define EN_PARALLEL_RECURRENT_H
+#include <stdint.h>
+#include <string.h>
+#define EN_BORROWED
+#include "parallel/pointwise.h"
+#include "parallel/product.h"
+#undef EN_BORROWED
+#include "kernels/recurrent.h"
+
+enum { RNN_TANH, RNN_RELU, LSTM, GRU };
+
+typedef struct {
+    int cell, dtype, reverse;
+    ptrdiff_t batch, time, n_in, hidden;
+    const void *x, *w, *u, *b, *mask;
+    void *y, *xs, *gates, *hs, *cs, *fed;
+    const int64_t *lengths; /* (batch), or NULL: all of time */
+    const uint8_t *reset;   /* (batch, time), or NULL: 1 where an episode begins */
+    /* the way back */
+    const void *dy;
+    void *dgates, *dh, *dc, *dw, *du, *db, *dx;
+    /* what the driver makes of it */
+    void *room; /* (batch, hidden) */
+    ptrdiff_t rows_per_block;
+} recurrent_call;
+
+/* Columns of `gates`, and those of them from `first` on that come from the state. */
+typedef struct {
+    ptrdiff_t width, first, count;
+} gate_columns;
+
+static inline gate_columns gate_layout(const recurrent_call *p)
+{
+    const ptrdiff_t n = p->hidden;
+    switch (p->cell) {
+    case LSTM: return (gate_columns){4 * n, 0, 4 * n};
+    case GRU: return (gate_columns){4 * n, n, 3 * n};
+    default: return (gate_columns){n, 0, n};
+    }
+}
+
+/* Columns of `gates` and the rows of w that make them. Those of a GRU stand in another order: r, z, n become n, r, z. */
+typedef struct {
+    ptrdiff_t column, row, count;
+} gate_piece;
+
+static inline int gate_pieces(const recurrent_call *p, gate_piece *pieces)
+{
+    const ptrdiff_t n = p->hidden;
+    pieces[0] = (gate_piece){0, 0, p->cell == LSTM ? 4 * n : n};
+    if (p->cell != GRU)
+        return 1;
+    pieces[0] = (gate_piece){0, 2 * n, n};
+    pieces[1] = (gate_piece){n, 0, 2 * n};
+    return 2;
+}
+
+static inline ptrdiff_t sequence_length(const recurrent_call *p, ptrdiff_t b)
+{
+    return p->lengths ? (ptrdiff_t)p->lengths[b] : p->time;
+}
+
+/* Position in sequence b of step s, which is not padding. */
+static inline ptrdiff_t step_position(const recurrent_call *p, ptrdiff_t b, ptrdiff_t s)
+{
+    return p->reverse ? sequence_length(p, b) - 1 - s : s;
+}
+
+/* Whether the state is zeroed before step s: between position t and t - 1 where an episode begins at t. */
+static inline int step_resets(const recurrent_call *p, ptrdiff_t b, ptrdiff_t s)
+{
+    if (!p->reset || s >= sequence_length(p, b))
+        return 0;
+    if (!p->reverse)
+        return p->reset[b * p->time + s];
+    return s > 0 && p->reset[b * p->time + step_position(p, b, s) + 1];
+}
+
+/* Copies x (batch, time, n) to (time, batch, n) in the order of steps, or back; padding becomes zeros. */
+static inline void reorder(const recurrent_call *p, void *to, const void *from, ptrdiff_t n, int back)
+{
+    const size_t bytes = (size_t)(n * itemsize(p->dtype));
+    for (ptrdiff_t b = 0; b < p->batch; ++b)
+        for (ptrdiff_t s = 0; s < p->time; ++s) {
+            const int padding = s >= sequence_length(p, b);
+            const ptrdiff_t outside = (b * p->time + (padding ? s : step_position(p, b, s))) * n;
+            const ptrdiff_t inside = (s * p->batch + b) * n;
+            void *target = en_at(p->dtype, to, back ? outside : inside);
+            if (padding)
+                memset(target, 0, bytes);
+            else
+                memcpy(target, en_at(p->dtype, from, back ? inside : outside), bytes);
+        }
+}
+
+/* c (m, n) [+]= a b [+ bias] with rows of c `c_row` apart, over threads; -1 without memory. */
+static inline int wide_product(int dtype, void *c, ptrdiff_t c_row, strided_matrix a, strided_matrix b, ptrdiff_t m,
+                               ptrdiff_t k, ptrdiff_t n, const void *bias, int accumulate)
+{
+    gemm_call call = {.dtype = dtype, .c = c, .a = a.start, .b = b.start, .column_bias = bias};
+    gemm_problem *p = &call.problem;
+    p->m = m, p->n = n, p->k = k;
+    p->a_row = a.row, p->a_column = a.column, p->b_row = b.row, p->b_column = b.column;
+    p->c_row = c_row, p->c_column = 1;
+    p->axes = 0, p->accumulate = accumulate, p->activation = EN_LINEAR;
+    gemm_prepare(&call);
+    if (call.workspace > 0) {
+        call.work = en_the_memory->take((size_t)(call.threads * call.workspace * itemsize(dtype)));
+        if (!call.work)
+            return -1;
+    }
+    gemm_run(&call);
+    en_the_memory->give_back(call.work);
+    return 0;
+}
+
+/* The product of a step, c += a b with the same b at every step: b is packed once, as panels of columns that the kernel
+ * then reads where they lie. Each part is a gemm_problem: the whole panels, and the columns that are left. For few rows
+ * one product reads b along its depth, and there are no panels. */
+typedef struct {
+    gemm_problem problem[2];
+    const void *b[2];
+    ptrdiff_t column[2];
+    int count;
+} step_product;
+
+static inline gemm_problem step_problem(ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t c_row,
+                                        ptrdiff_t b_row, ptrdiff_t b_column)
+{
+    gemm_problem p = {.m = m, .n = n, .k = k, .a_row = a_row, .a_column = 1, .b_row = b_row, .b_column = b_column,
+                      .c_row = c_row, .c_column = 1, .accumulate = 1, .activation = EN_LINEAR};
+    return p;
+}
+
+static inline void finish_step_problem(gemm_problem *p)
+{
+    gemm_plan(p, 0);
+    if (p->form == EN_GEMM_PACKED)
+        p->form = EN_GEMM_PANEL; /* b is packed already */
+    p->direct = p->b_column == 1;
+}
+
+/* Elements that pack_step may need. */
+static inline ptrdiff_t step_room(ptrdiff_t k, ptrdiff_t n)
+{
+    return k * n;
+}
+
+#define EN_PACK(name, type) \
+    static inline void name(type *restrict to, const type *restrict from, ptrdiff_t row, ptrdiff_t column, ptrdiff_t k, \
+                            ptrdiff_t n) \
+    { \
+        for (ptrdiff_t i = 0; i < k; ++i) \
+            for (ptrdiff_t j = 0; j < n; ++j) \
+                to[i * n + j] = from[i * row + j * column]; \
+    }
+EN_PACK(pack_4, uint32_t)
+EN_PACK(pack_8, uint64_t)
+#undef EN_PACK
+
+/* to (k, n), contiguous <- from, of any strides */
+static inline void pack_columns(int dtype, void *to, const void *from, ptrdiff_t row, ptrdiff_t column, ptrdiff_t k,
+                                ptrdiff_t n)
+{
+    if (dtype == EN_F32)
+        pack_4(to, from, row, column, k, n);
+    else
+        pack_8(to, from, row, column, k, n);
+}
+
+/* Plans c (m, n) += a (m, k) b (k, n), with rows of a and c a_row and c_row apart. */
+static inline void pack_step(step_product *made, int dtype, strided_matrix b, ptrdiff_t m, ptrdiff_t k, ptrdiff_t n,
+                             ptrdiff_t a_row, ptrdiff_t c_row, void *room)
+{
+    const ptrdiff_t panel = gemm_panel(dtype), whole = n / panel;
+    made->count = 0;
+    if (m <= EN_GEMM_FEW && k >= EN_GEMM_DOT_DEPTH) {
+        made->b[0] = b.start, made->column[0] = 0, made->count = 1;
+        made->problem[0] = step_problem(m, k, n, a_row, c_row, b.row, b.column);
+        if (b.row != 1) {
+            pack_columns(dtype, room, b.start, b.column, b.row, n, k);
+            made->b[0] = room, made->problem[0].b_row = 1, made->problem[0].b_column = k;
+        }
+    } else {
+        for (ptrdiff_t i = 0; i < whole; ++i)
+            pack_columns(dtype, en_at(dtype, room, i * panel * k), en_at(dtype, b.start, i * panel * b.column), b.row,
+                         b.column, k, panel);
+        if (whole > 0) {
+            gemm_problem *p = made->problem + made->count;
+            *p = step_problem(m, k, panel, a_row, c_row, panel, 1);
+            p->axes = 1, p->size[0] = whole, p->a_step[0] = 0, p->b_step[0] = panel * k, p->c_step[0] = panel;
+            made->b[made->count] = room, made->column[made->count++] = 0;
+        }
+        if (n > whole * panel) {
+            void *rest = en_at(dtype, room, whole * panel * k);
+            pack_columns(dtype, rest, en_at(dtype, b.start, whole * panel * b.column), b.row, b.column, k,
+                         n - whole * panel);
+            made->problem[made->count] = step_problem(m, k, n - whole * panel, a_row, c_row, n - whole * panel, 1);
+            made->b[made->count] = rest, made->column[made->count++] = whole * panel;
+        }
+    }
+    for (int i = 0; i < made->count; ++i)
+        finish_step_problem(made->problem + i);
+}
+
+/* Rows `first` to `stop` of c += a b; rows of a product do not depend on which others are computed with them. */
+static inline void step_multiply(const step_product *product, int dtype, void *c, const void *a, ptrdiff_t first,
+                                 ptrdiff_t stop)
+{
+    for (int i = 0; i < product->count; ++i) {
+        const gemm_problem *p = product->problem + i;
+        gemm_part part = gemm_whole(p);
+        if (p->transposed)
+            part.first_column = first, part.stop_column = stop;
+        else
+            part.first_row = first, part.stop_row = stop;
+        matrix_product(dtype, en_at(dtype, c, product->column[i]), a, product->b[i], NULL, NULL, NULL, p, &part);
+    }
+}
+
+/* A call together with the product of its steps, for the threads. */
+typedef struct {
+    recurrent_call *call;
+    step_product product;
+} recurrent_loop;
+
+/* The sequences from `row` on, before `stop`, that step s finds alive: returns how many follow each other. */
+static inline ptrdiff_t rows_alive(const recurrent_call *p, ptrdiff_t *row, ptrdiff_t stop, ptrdiff_t s)
+{
+    if (!p->lengths)
+        return stop - *row;
+    while (*row < stop && s >= p->lengths[*row])
+        ++*row;
+    ptrdiff_t end = *row;
+    while (end < stop && s < p->lengths[end])
+        ++end;
+    return end - *row;
+}
+
+static inline void zero_rows(int dtype, void *start, ptrdiff_t rows, ptrdiff_t n)
+{
+    memset(start, 0, (size_t)(rows * n * itemsize(dtype)));
+}
+
+static inline void copy_rows(int dtype, void *to, const void *from, ptrdiff_t rows, ptrdiff_t n)
+{
+    memcpy(to, from, (size_t)(rows * n * itemsize(dtype)));
+}
+
+/* The kernel of step s for `rows` sequences from `row` on. */
+static inline void step_forward(const recurrent_call *p, ptrdiff_t width, ptrdiff_t s, ptrdiff_t row, ptrdiff_t rows)
+{
+    const ptrdiff_t n = p->hidden, before = (s * p->batch + row) * n, after = before + p->batch * n;
+    void *gates = en_at(p->dtype, p->gates, (s * p->batch + row) * width), *h = en_at(p->dtype, p->hs, after);
+    if (p->cell == LSTM)
+        lstm_forward(p->dtype, gates, h, en_at(p->dtype, p->cs, after), en_at(p->dtype, p->cs, before), rows, n);
+    else if (p->cell == GRU)
+        gru_forward(p->dtype, gates, h, en_at(p->dtype, p->hs, before), rows, n);
+    else
+        rnn_forward(p->dtype, gates, h, p->cell == RNN_RELU, rows, n);
+}
+
+static inline void forward_rows(void *context, ptrdiff_t block, int worker)
+{
+    const recurrent_loop *loop = context;
+    const recurrent_call *p = loop->call;
+    const gate_columns layout = gate_layout(p);
+    const ptrdiff_t n = p->hidden, first = block * p->rows_per_block;
+    const ptrdiff_t stop = en_least(p->batch, first + p->rows_per_block);
+    (void)worker;
+    for (ptrdiff_t s = 0; s < p->time; ++s) {
+        const ptrdiff_t state = s * p->batch * n, after = state + p->batch * n;
+        for (ptrdiff_t b = first; p->reset && b < stop; ++b)
+            if (step_resets(p, b, s)) {
+                zero_rows(p->dtype, en_at(p->dtype, p->hs, state + b * n), 1, n);
+                if (p->cs)
+                    zero_rows(p->dtype, en_at(p->dtype, p->cs, state + b * n), 1, n);
+            }
+        const void *fed = en_at(p->dtype, p->hs, state);
+        if (p->mask) {
+            fed = en_at(p->dtype, p->fed, state);
+            multiply_into(p->dtype, en_at(p->dtype, fed, first * n), en_at(p->dtype, p->hs, state + first * n),
+                          en_at(p->dtype, p->mask, first * n), 0, (stop - first) * n);
+        }
+        ptrdiff_t row = first, rows = rows_alive(p, &row, stop, s);
+        if (rows > 0)
+            step_multiply(&loop->product, p->dtype,
+                          en_at(p->dtype, p->gates, s * p->batch * layout.width + layout.first), fed, first, stop);
+        for (ptrdiff_t done = first; done < stop; done = row, rows = rows_alive(p, &row, stop, s)) {
+            for (ptrdiff_t b = done; b < row; ++b) { /* those that have ended */
+                copy_rows(p->dtype, en_at(p->dtype, p->hs, after + b * n), en_at(p->dtype, p->hs, state + b * n), 1, n);
+                if (p->cs)
+                    copy_rows(p->dtype, en_at(p->dtype, p->cs, after + b * n), en_at(p->dtype, p->cs, state + b * n), 1, n);
+                if (p->y)
+                    zero_rows(p->dtype, en_at(p->dtype, p->y, (b * p->time + s) * n), 1, n);
+            }
+            if (rows > 0)
+                step_forward(p, layout.width, s, row, rows);
+            for (ptrdiff_t b = row; p->y && b < row + rows; ++b)
+                copy_rows(p->dtype, en_at(p->dtype, p->y, (b * p->time + step_position(p, b, s)) * n),
+                          en_at(p->dtype, p->hs, after + b * n), 1, n);
+            row += rows;
+        }
+    }
+}
+
+/* The kernel of step s on the way back for `rows` sequences from `row` on; dy: their gradients of the output, or NULL. */
+static inline void step_backward(const recurrent_call *p, ptrdiff_t width, ptrdiff_t s, ptrdiff_t row, ptrdiff_t rows,
+                                 const void *dy)
+{
+    const ptrdiff_t n = p->hidden, state = (s * p->batch + row) * n, gate = (s * p->batch + row) * width;
+    void *dgates = en_at(p->dtype, p->dgates, gate), *dh = en_at(p->dtype, p->dh, row * n);
+    const void *gates = en_at(p->dtype, p->gates, gate);
+    if (p->cell == LSTM)
+        lstm_backward(p->dtype, dgates, dh, en_at(p->dtype, p->dc, row * n), dy, gates, en_at(p->dtype, p->cs, state),
+                      rows, n);
+    else if (p->cell == GRU)
+        gru_backward(p->dtype, dgates, dh, dy, gates, en_at(p->dtype, p->hs, state), rows, n);
+    else
+        rnn_backward(p->dtype, dgates, dh, dy, gates, p->cell == RNN_RELU, rows, n);
+}
+
+static inline void backward_rows(void *context, ptrdiff_t block, int worker)
+{
+    const recurrent_loop *loop = context;
+    const recurrent_call *p = loop->call;
+    const gate_columns layout = gate_layout(p);
+    const ptrdiff_t n = p->hidden, first = block * p->rows_per_block;
+    const ptrdiff_t stop = en_least(p->batch, first + p->rows_per_block);
+    (void)worker;
+    for (ptrdiff_t s = p->time - 1; s >= 0; --s) {
+        void *dgates = en_at(p->dtype, p->dgates, s * p->batch * layout.width);
+        ptrdiff_t row = first, rows = rows_alive(p, &row, stop, s);
+        const int any = rows > 0;
+        for (ptrdiff_t done = first; done < stop; done = row, rows = rows_alive(p, &row, stop, s)) {
+            zero_rows(p->dtype, en_at(p->dtype, dgates, done * layout.width), row - done, layout.width);
+            for (ptrdiff_t b = row; p->dy && b < row + rows; ++b)
+                copy_rows(p->dtype, en_at(p->dtype, p->room, b * n),
+                          en_at(p->dtype, p->dy, (b * p->time + step_position(p, b, s)) * n), 1, n);
+            if (rows > 0)
+                step_backward(p, layout.width, s, row, rows, p->dy ? en_at(p->dtype, p->room, row * n) : NULL);
+            row += rows;
+        }
+        if (any && p->mask) {
+            zero_rows(p->dtype, en_at(p->dtype, p->room, first * n), stop - first, n);
+            step_multiply(&loop->product, p->dtype, p->room, en_at(p->dtype, dgates, layout.first), first, stop);
+            multiply_into(p->dtype, en_at(p->dtype, p->dh, first * n), en_at(p->dtype, p->room, first * n),
+                          en_at(p->dtype, p->mask, first * n), 1, (stop - first) * n);
+        } else if (any)
+            step_multiply(&loop->product, p->dtype, p->dh, en_at(p->dtype, dgates, layout.first), first, stop);
+        for (ptrdiff_t b = first; p->reset && b < stop; ++b)
+            if (step_resets(p, b, s)) {
+                zero_rows(p->dtype, en_at(p->dtype, p->dh, b * n), 1, n);
+                if (p->dc)
+                    zero_rows(p->dtype, en_at(p->dtype, p->dc, b * n), 1, n);
+            }
+    }
+}
+
+enum { EN_RECURRENT_LEAST_ROWS = 4 };
+
+/* Runs `body` over the batch. A thread goes through all of time by itself, so that they meet once per call. */
+static inline void recurrent_run(recurrent_loop *loop, en_body body)
+{
+    recurrent_call *p = loop->call;
+    const gate_columns layout = gate_layout(p);
+    const double cells = (double)p->batch * (double)p->time * (double)p->hidden, width = p->dtype == EN_F32 ? 1 : 2;
+    const double nanoseconds = cells * width * ((double)layout.count / 60 + 2);
+    const ptrdiff_t most = en_blocks(p->batch, EN_RECURRENT_LEAST_ROWS);
+    const int threads = (int)en_least(en_threads(nanoseconds), most);
+    if (p->batch == 0)
+        return;
+    p->rows_per_block = en_blocks(p->batch, threads);
+    en_parallel(threads, en_blocks(p->batch, p->rows_per_block), body, loop);
+}
+
+/* From x, w, u, b, the mask and the first state, hs[0] and cs[0], to everything else of the way forward; -1 without
+ * memory. */
+static inline int recurrent_forward(recurrent_call *p)
+{
+    const gate_columns layout = gate_layout(p);
+    const ptrdiff_t n = p->hidden, all = p->time * p->batch;
+    recurrent_loop loop = {.call = p};
+    gate_piece pieces[2];
+    const int count = gate_pieces(p, pieces);
+    void *room = en_the_memory->take((size_t)(step_room(n, layout.count) * itemsize(p->dtype)));
+    int failed = !room;
+    if (failed)
+        return -1;
+    reorder(p, p->xs, p->x, p->n_in, 0);
+    for (int i = 0; i < count && !failed; ++i)
+        failed = wide_product(p->dtype, en_at(p->dtype, p->gates, pieces[i].column), layout.width,
+                              (strided_matrix){p->xs, p->n_in, 1},
+                              (strided_matrix){en_at(p->dtype, p->w, pieces[i].row * p->n_in), 1, p->n_in}, all,
+                              p->n_in, pieces[i].count, en_at(p->dtype, p->b, pieces[i].row), 0);
+    for (ptrdiff_t i = 0; p->cell == GRU && i < all; ++i) /* the bias of q, which has no part from the input */
+        copy_rows(p->dtype, en_at(p->dtype, p->gates, i * layout.width + 3 * n), en_at(p->dtype, p->b, 3 * n), 1, n);
+    if (!failed) {
+        pack_step(&loop.product, p->dtype, (strided_matrix){p->u, 1, n}, p->batch, n, layout.count, n, layout.width, room);
+        recurrent_run(&loop, forward_rows);
+    }
+    en_the_memory->give_back(room);
+    return failed ? -1 : 0;
+}
+
+/* Gradients of the gates' sums, and of the first state in place of those of the last in dh and dc; -1 without memory. */
+static inline int recurrent_backward(recurrent_call *p)
+{
+    const gate_columns layout = gate_layout(p);
+    const ptrdiff_t n = p->hidden, packed = (step_room(layout.count, n) + 15) & ~(ptrdiff_t)15;
+    recurrent_loop loop = {.call = p};
+    void *room = en_the_memory->take((size_t)((packed + p->batch * n) * itemsize(p->dtype)));
+    if (!room)
+        return -1;
+    p->room = en_at(p->dtype, room, packed);
+    pack_step(&loop.product, p->dtype, (strided_matrix){p->u, n, 1}, p->batch, layout.count, n, layout.width, n, room);
+    recurrent_run(&loop, backward_rows);
+    en_the_memory->give_back(room);
+    return 0;
+}
+
+/* From dgates to the gradients that are wanted: of w, u, b together, and of x; -1 without memory. */
+static inline int recurrent_gradients(recurrent_call *p)
+{
+    const gate_columns layout = gate_layout(p);
+    const ptrdiff_t n = p->hidden, n_in = p->n_in, all = p->time * p->batch;
+    gate_piece pieces[2];
+    const int count = gate_pieces(p, pieces);
+    int failed = 0;
+    if (p->dw) {
+        failed = wide_product(p->dtype, p->du, n,
+                              (strided_matrix){en_at(p->dtype, p->dgates, layout.first), 1, layout.width},
+                              (strided_matrix){p->fed ? p->fed : p->hs, n, 1}, layout.count, all, n, NULL, 0);
+        for (int i = 0; i < count && !failed; ++i)
+            failed = wide_product(p->dtype, en_at(p->dtype, p->dw, pieces[i].row * n_in), n_in,
+                                  (strided_matrix){en_at(p->dtype, p->dgates, pieces[i].column), 1, layout.width},
+                                  (strided_matrix){p->xs, n_in, 1}, pieces[i].count, all, n_in, NULL, 0);
+        for (int i = 0; i < count; ++i)
+            column_sums(p->dtype, en_at(p->dtype, p->db, pieces[i].row), en_at(p->dtype, p->dgates, pieces[i].column), all,
+                        pieces[i].count, layout.width);
+        if (p->cell == GRU)
+            column_sums(p->dtype, en_at(p->dtype, p->db, 3 * n), en_at(p->dtype, p->dgates, 3 * n), all, n, layout.width);
+    }
+    if (p->dx && !failed) {
+        void *dxs = en_the_memory->take((size_t)((all + 1) * n_in * itemsize(p->dtype)));
+        failed = !dxs;
+        for (int i = 0; i < count && !failed; ++i)
+            failed = wide_product(p->dtype, dxs, n_in,
+                                  (strided_matrix){en_at(p->dtype, p->dgates, pieces[i].column), layout.width, 1},
+                                  (strided_matrix){en_at(p->dtype, p->w, pieces[i].row * n_in), n_in, 1}, all,
+                                  pieces[i].count, n_in, NULL, i > 0);
+        if (!failed)
+            reorder(p, p->dx, dxs, n_in, 1);
+        en_the_memory->give_back(dxs);
+    }
+    return failed ? -1 : 0;
+}
+#endif
