@@ -37,8 +37,12 @@ class Mode(NamedTuple):
     backward : bool
         Whether a backward pass may follow; without, layers may save less.
     lengths : ndarray (batch,) of int64 or None
-        Steps that each sequence of a batch (batch, time, ...) has, from 1 to its time axis; what comes after is padding,
-        which layers that look at several steps leave out. None: all sequences fill the time axis.
+        Steps that each sequence of a batch (batch, time, ...) has, from 1 to its time axis; what comes after is
+        padding, which layers that look at several steps leave out. None: all sequences fill the time axis.
+    reset : ndarray (batch, time) of bool or None
+        True where an episode begins: recurrent layers let no state cross the border before that step.
+    states : mapping of Layer to state, or None
+        What recurrent layers begin with; those that are not in it begin with zeros.
     """
 
     training: bool = False
@@ -47,6 +51,8 @@ class Mode(NamedTuple):
     dropout_rate: float | None = None
     backward: bool = True
     lengths: np.ndarray | None = None
+    reset: np.ndarray | None = None
+    states: Mapping[Layer, Any] | None = None
 
 
 INFERENCE = Mode()

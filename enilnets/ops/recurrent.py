@@ -19,6 +19,8 @@ __all__ = [
     "gru_backward",
     "lstm",
     "lstm_backward",
+    "recurrent",
+    "recurrent_backward",
     "rnn",
     "rnn_backward",
 ]
@@ -110,7 +112,9 @@ def as_reset(where: str, reset: Any, batch: int, time: int) -> np.ndarray | None
     return np.ascontiguousarray(array) if array.any() else None
 
 
-def _states(where: str, name: str, state: State, cell: str, shape: tuple[int, int], dtype: np.dtype) -> list[np.ndarray]:
+def _states(
+    where: str, name: str, state: State, cell: str, shape: tuple[int, int], dtype: np.dtype
+) -> list[np.ndarray]:
     """Return copies of the arrays of a state, zeros for None."""
     count = 2 if cell == "lstm" else 1
     if state is None:
@@ -133,79 +137,84 @@ def _states(where: str, name: str, state: State, cell: str, shape: tuple[int, in
     return made
 
 
-def _forward(
+def recurrent(
     cell: str,
-    where: str,
     x: np.ndarray,
     w: np.ndarray,
     u: np.ndarray,
     b: np.ndarray,
-    state: State,
-    lengths: Any,
-    reset: Any,
-    reverse: bool,
-    mask: np.ndarray | None,
-    sequences: bool,
-    keep: bool,
+    state: State = None,
+    *,
+    lengths: Any = None,
+    reset: Any = None,
+    reverse: bool = False,
+    mask: np.ndarray | None = None,
+    sequences: bool = True,
+    keep: bool = True,
+    where: str = "recurrent",
 ) -> tuple[np.ndarray | None, State, RecurrentSaved | None]:
-    x = real(where, "x", x, 3)
-    batch, time, n_in = x.shape
-    dtype, (rows, numbers) = x.dtype, ROWS[cell]
-    u = real(where, "u", u, 2)
-    hidden = u.shape[1]
-    w, b = real(where, "w", w, 2), real(where, "b", b, 1)
+    """Run one of the cells by its name; see ``lstm``, ``gru`` and ``rnn``, which say what the arrays are.
+
+    Parameters
+    ----------
+    cell : {"lstm", "gru", "tanh", "relu"}
+    where : str
+        Who asks, for messages.
+    """
+    rows, numbers = ROWS[checks.choice(where, "cell", cell, ROWS)]
+    x, w, u, b = real(where, "x", x, 3), real(where, "w", w, 2), real(where, "u", u, 2), real(where, "b", b, 1)
+    (batch, time, n_in), dtype, hidden = x.shape, x.dtype, u.shape[1]
     if time == 0:
-        raise DataError(f"{where}(x)", "sequences of at least one step", f"shape {x.shape}", "leave empty sequences out")
+        raise DataError(
+            f"{where}(x)", "sequences of at least one step", f"shape {x.shape}", "leave empty sequences out"
+        )
     if n_in != w.shape[1]:
         raise ShapeError(f"{where}(x)", f"shape (batch, time, {w.shape[1]})", f"shape {x.shape}")
-    same_shape(where, "u", u, (rows * hidden, hidden))
-    same_shape(where, "w", w, (rows * hidden, n_in))
-    same_shape(where, "b", b, (numbers * hidden,))
-    for name, array in (("w", w), ("u", u), ("b", b)):
-        same_dtype(where, name, array, dtype)
+    shapes = {"w": (rows * hidden, n_in), "u": (rows * hidden, hidden), "b": (numbers * hidden,)}
+    arrays = {"w": w, "u": u, "b": b}
     if mask is not None:
-        mask = real(where, "mask", mask, 2)
-        same_shape(where, "mask", mask, (batch, hidden))
-        same_dtype(where, "mask", mask, dtype)
+        shapes["mask"], arrays["mask"] = (batch, hidden), real(where, "mask", mask, 2)
+    for name, array in arrays.items():
+        same_shape(where, name, array, shapes[name])
+        same_dtype(where, name, array, dtype)
     lengths, reset = as_lengths(where, lengths, batch, time), as_reset(where, reset, batch, time)
     first = _states(where, "state", state, cell, (batch, hidden), dtype)
-    xs = empty((time, batch, n_in), dtype)
-    gates = empty((time, batch, numbers * hidden), dtype)
-    hs = empty((time + 1, batch, hidden), dtype)
+    hs, cs = empty((time + 1, batch, hidden), dtype), None
     hs[0] = first[0]
-    cs = None
     if cell == "lstm":
         cs = empty(hs.shape, dtype)
         cs[0] = first[1]
+    gates, xs = empty((time, batch, numbers * hidden), dtype), empty((time, batch, n_in), dtype)
     fed = None if mask is None else empty((time, batch, hidden), dtype)
     y = empty((batch, time, hidden), dtype) if sequences else None
-    _kernels.forward(cell, y, gates, hs, cs, fed, xs, x, w, u, b, mask, lengths, reset, reverse)
-    saved = RecurrentSaved(cell, xs, gates, hs, cs, fed, w, u, mask, lengths, reset, reverse)
+    _kernels.forward(cell, y, gates, hs, cs, fed, xs, x, w, u, b, arrays.get("mask"), lengths, reset, reverse)
+    saved = RecurrentSaved(cell, xs, gates, hs, cs, fed, w, u, arrays.get("mask"), lengths, reset, reverse)
     return y, saved.state, saved if keep else None
 
 
-def _backward(
-    where: str,
+def recurrent_backward(
     dh: np.ndarray | None,
     saved: RecurrentSaved,
-    dstate: State,
-    params: bool,
-    inputs: bool,
-    dw: np.ndarray | None,
-    du: np.ndarray | None,
-    db: np.ndarray | None,
+    dstate: State = None,
+    params: bool = True,
+    inputs: bool = True,
+    *,
+    dw: np.ndarray | None = None,
+    du: np.ndarray | None = None,
+    db: np.ndarray | None = None,
+    where: str = "recurrent_backward",
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None, State]:
+    """Gradients of ``recurrent``; see ``lstm_backward``."""
     cell, xs, gates, hs, cs, fed, w, u, mask, lengths, reset, reverse = saved
-    time, batch, n_in = xs.shape
-    shape, dtype = hs.shape[1:], hs.dtype
+    (time, batch, n_in), shape, dtype = xs.shape, hs.shape[1:], hs.dtype
     if dh is not None:
         dh = real(where, "dh", dh, 3)
         same_shape(where, "dh", dh, (batch, time, shape[1]))
         same_dtype(where, "dh", dh, dtype)
-    gradients = _states(where, "dstate", dstate, cell, shape, dtype)
-    dc = gradients[1] if cell == "lstm" else None
+    first = _states(where, "dstate", dstate, cell, shape, dtype)
+    dc = first[1] if cell == "lstm" else None
     dgates = empty(gates.shape, dtype)
-    _kernels.backward(cell, dgates, gradients[0], dc, dh, gates, hs, cs, u, mask, lengths, reset, reverse)
+    _kernels.backward(cell, dgates, first[0], dc, dh, gates, hs, cs, u, mask, lengths, reset, reverse)
     if params:
         dw, du = output(where, dw, w.shape, dtype), output(where, du, u.shape, dtype)
         db = output(where, db, (ROWS[cell][1] * shape[1],), dtype)
@@ -214,7 +223,7 @@ def _backward(
     dx = empty((batch, time, n_in), dtype) if inputs else None
     if params or inputs:
         _kernels.gradients(cell, dw, du, db, dx, dgates, hs, fed, xs, w, lengths, reverse)
-    return dx, dw, du, db, tuple(gradients) if cell == "lstm" else gradients[0]
+    return dx, dw, du, db, (first[0], dc) if cell == "lstm" else first[0]
 
 
 def lstm(
@@ -277,7 +286,14 @@ def lstm(
     ``i, f, o = sigmoid(W x + U h + b)``, ``g = tanh(W x + U h + b)``, ``c' = f c + i g``, ``h' = o tanh(c')``
     (Hochreiter & Schmidhuber 1997; Gers et al. 2000). The mask is that of Gal & Ghahramani 2016, equation 7.
     """
-    return _forward("lstm", "lstm", x, w, u, b, state, lengths, reset, reverse, mask, sequences, keep)
+    options: dict[str, Any] = {
+        "lengths": lengths,
+        "reset": reset,
+        "reverse": reverse,
+        "mask": mask,
+        "sequences": sequences,
+    }
+    return recurrent("lstm", x, w, u, b, state, **options, keep=keep, where="lstm")
 
 
 def lstm_backward(
@@ -290,9 +306,7 @@ def lstm_backward(
     dw: np.ndarray | None = None,
     du: np.ndarray | None = None,
     db: np.ndarray | None = None,
-) -> tuple[
-    np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None, tuple[np.ndarray, np.ndarray]
-]:
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None, tuple[np.ndarray, np.ndarray]]:
     """Gradients of ``lstm``, back through all of time.
 
     Parameters
@@ -313,7 +327,7 @@ def lstm_backward(
     dstate : (dh0, dc0)
         Gradient of the initial state.
     """
-    return _backward("lstm_backward", dh, saved, dstate, params, inputs, dw, du, db)
+    return recurrent_backward(dh, saved, dstate, params, inputs, dw=dw, du=du, db=db, where="lstm_backward")
 
 
 def gru(
@@ -355,7 +369,14 @@ def gru(
     ``r, z = sigmoid(W x + U h + b)``, ``n = tanh(W x + b_n + r (U h + b_q))``, ``h' = (1 - z) n + z h`` (Cho et al.
     2014, in the form of cuDNN and PyTorch).
     """
-    return _forward("gru", "gru", x, w, u, b, state, lengths, reset, reverse, mask, sequences, keep)
+    options: dict[str, Any] = {
+        "lengths": lengths,
+        "reset": reset,
+        "reverse": reverse,
+        "mask": mask,
+        "sequences": sequences,
+    }
+    return recurrent("gru", x, w, u, b, state, **options, keep=keep, where="gru")
 
 
 def gru_backward(
@@ -370,7 +391,7 @@ def gru_backward(
     db: np.ndarray | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray]:
     """Gradients of ``gru``; see ``lstm_backward``. ``dstate`` is one array."""
-    return _backward("gru_backward", dh, saved, dstate, params, inputs, dw, du, db)
+    return recurrent_backward(dh, saved, dstate, params, inputs, dw=dw, du=du, db=db, where="gru_backward")
 
 
 def rnn(
@@ -419,7 +440,14 @@ def rnn(
     ([[[1.0], [2.0], [3.0]]], [[3.0]])
     """
     checks.choice("rnn", "activation", activation, ("tanh", "relu"))
-    return _forward(activation, "rnn", x, w, u, b, state, lengths, reset, reverse, mask, sequences, keep)
+    options: dict[str, Any] = {
+        "lengths": lengths,
+        "reset": reset,
+        "reverse": reverse,
+        "mask": mask,
+        "sequences": sequences,
+    }
+    return recurrent(activation, x, w, u, b, state, **options, keep=keep, where="rnn")
 
 
 def rnn_backward(
@@ -434,4 +462,4 @@ def rnn_backward(
     db: np.ndarray | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray]:
     """Gradients of ``rnn``; see ``lstm_backward``. ``dstate`` is one array."""
-    return _backward("rnn_backward", dh, saved, dstate, params, inputs, dw, du, db)
+    return recurrent_backward(dh, saved, dstate, params, inputs, dw=dw, du=du, db=db, where="rnn_backward")

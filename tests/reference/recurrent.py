@@ -8,7 +8,16 @@ import numpy as np
 from enilnets._ext import recurrent
 
 #: batch, time, n_in, hidden: one of everything, batch equal to hidden, whole and broken panels, few and many rows.
-SHAPES = ((1, 1, 1, 1), (3, 4, 2, 5), (5, 3, 4, 5), (2, 7, 3, 33), (8, 5, 16, 16), (9, 3, 5, 70), (33, 2, 3, 12), (4, 3, 9, 8))
+SHAPES = (
+    (1, 1, 1, 1),
+    (3, 4, 2, 5),
+    (5, 3, 4, 5),
+    (2, 7, 3, 33),
+    (8, 5, 16, 16),
+    (9, 3, 5, 70),
+    (33, 2, 3, 12),
+    (4, 3, 9, 8),
+)
 
 ROWS = {"lstm": (4, 4), "gru": (3, 4), "tanh": (1, 1), "relu": (1, 1)}
 
@@ -141,7 +150,9 @@ def compare(cell, rng, dtype):
         arrays = [reals[k] for k in ("x", "w", "u", "b")]
         lengths, reset = p["lengths"] if ragged else None, p["reset"] if resets else None
         recurrent.forward(cell, y, gates, hs, cs, fed, xs, *arrays, mask, lengths, reset, reverse)
-        expected = run(cell, **{k: p[k] for k in ("x", "w", "u", "b", "h0", "c0", "lengths", "reset", "mask")}, reverse=reverse)
+        expected = run(
+            cell, **{k: p[k] for k in ("x", "w", "u", "b", "h0", "c0", "lengths", "reset", "mask")}, reverse=reverse
+        )
         close = {"rtol": tolerance, "atol": tolerance}
         np.testing.assert_allclose(y, expected[0], **close)
         np.testing.assert_allclose(hs[-1], expected[1], **close)
