@@ -23,11 +23,10 @@ cdef extern from "parallel/recurrent.h" nogil:
         void *b
         void *mask
         void *y
-        void *xs
+        void *xh
         void *gates
         void *hs
         void *cs
-        void *fed
         int64_t *lengths
         uint8_t *reset
         void *dy
@@ -93,10 +92,10 @@ cdef void *states(Arrays *a, recurrent_call *call, object array, str name, bint 
     return optional(a, array, name, 2, write, call.batch, call.hidden)
 
 
-def forward(cell, y, gates, hs, cs, fed, xs, x, w, u, b, mask, lengths, reset, bint reverse):
+def forward(cell, y, gates, hs, cs, xh, x, w, u, b, mask, lengths, reset, bint reverse):
     """Run ``x`` (batch, time, n_in) through time from ``hs[0]`` and ``cs[0]``; ``y`` may be None.
 
-    ``xs`` (time, batch, n_in), ``gates``, ``hs``, ``cs`` and, with a ``mask`` (batch, hidden), ``fed`` are filled.
+    ``gates``, ``hs``, ``cs`` and ``xh`` (time, batch, n_in + hidden) are filled; ``mask`` (batch, hidden) may be None.
     """
     cdef Arrays a
     cdef recurrent_call call
@@ -106,14 +105,11 @@ def forward(cell, y, gates, hs, cs, fed, xs, x, w, u, b, mask, lengths, reset, b
         rows = take_cell(&a, &call, cell, gates, hs, cs, True)
         call.x = real(&a, x, "x", 3, False, call.batch, call.time)
         call.n_in = axis(&a, a.count - 1, 2)
-        call.xs = real(&a, xs, "xs", 3, True, call.time, call.batch, call.n_in)
+        call.xh = real(&a, xh, "xh", 3, True, call.time, call.batch, call.n_in + call.hidden)
         call.y = optional(&a, y, "y", 3, True, call.batch, call.time, call.hidden)
         call.w = real(&a, w, "w", 2, False, rows, call.n_in)
         call.u = real(&a, u, "u", 2, False, rows, call.hidden)
         call.b = real(&a, b, "b", 1, False, 4 * call.hidden if call.cell == GRU else rows)
-        if (fed is None) != (mask is None):
-            raise TypeError("fed: expected an array with a mask, None without")
-        call.fed = optional(&a, fed, "fed", 3, True, call.time, call.batch, call.hidden)
         call.mask = states(&a, &call, mask, "mask")
         take_order(&a, &call, lengths, reset, reverse)
         with nogil:
@@ -152,7 +148,7 @@ def backward(cell, dgates, dh, dc, dy, gates, hs, cs, u, mask, lengths, reset, b
         release(&a)
 
 
-def gradients(cell, dw, du, db, dx, dgates, hs, fed, xs, w, lengths, bint reverse):
+def gradients(cell, dw, du, db, dx, dgates, hs, xh, w, lengths, bint reverse):
     """Write the gradients of the weights from ``dgates``, all three or none, and of ``x``, or not for None."""
     cdef Arrays a
     cdef recurrent_call call
@@ -163,10 +159,9 @@ def gradients(cell, dw, du, db, dx, dgates, hs, fed, xs, w, lengths, bint revers
     try:
         rows = take_cell(&a, &call, cell, dgates, hs, hs if cell == "lstm" else None, False)
         call.dgates = call.gates
-        call.xs = real(&a, xs, "xs", 3, False, call.time, call.batch)
-        call.n_in = axis(&a, a.count - 1, 2)
-        call.w = real(&a, w, "w", 2, False, rows, call.n_in)
-        call.fed = optional(&a, fed, "fed", 3, False, call.time, call.batch, call.hidden)
+        call.w = real(&a, w, "w", 2, False, rows)
+        call.n_in = axis(&a, a.count - 1, 1)
+        call.xh = real(&a, xh, "xh", 3, False, call.time, call.batch, call.n_in + call.hidden)
         call.dw = optional(&a, dw, "dw", 2, True, rows, call.n_in)
         call.du = optional(&a, du, "du", 2, True, rows, call.hidden)
         call.db = optional(&a, db, "db", 1, True, 4 * call.hidden if call.cell == GRU else rows)

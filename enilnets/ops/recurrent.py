@@ -38,22 +38,20 @@ class RecurrentSaved(NamedTuple):
     Attributes
     ----------
     cell : {"lstm", "gru", "tanh", "relu"}
-    xs : ndarray (time, batch, n_in)
+    xh : ndarray (time, batch, n_in + hidden)
+        The input, and the state times the mask.
     gates : ndarray (time, batch, width)
     hs, cs : ndarray (time + 1, batch, hidden)
         The state before every step, zeroed where it was reset, and after the last; ``cs`` of an LSTM only.
-    fed : ndarray (time, batch, hidden) or None
-        ``hs`` times the mask.
     w, u, mask, lengths, reset, reverse
         As given.
     """
 
     cell: str
-    xs: np.ndarray
+    xh: np.ndarray
     gates: np.ndarray
     hs: np.ndarray
     cs: np.ndarray | None
-    fed: np.ndarray | None
     w: np.ndarray
     u: np.ndarray
     mask: np.ndarray | None
@@ -184,11 +182,10 @@ def recurrent(
     if cell == "lstm":
         cs = empty(hs.shape, dtype)
         cs[0] = first[1]
-    gates, xs = empty((time, batch, numbers * hidden), dtype), empty((time, batch, n_in), dtype)
-    fed = None if mask is None else empty((time, batch, hidden), dtype)
+    gates, xh = empty((time, batch, numbers * hidden), dtype), empty((time, batch, n_in + hidden), dtype)
     y = empty((batch, time, hidden), dtype) if sequences else None
-    _kernels.forward(cell, y, gates, hs, cs, fed, xs, x, w, u, b, arrays.get("mask"), lengths, reset, reverse)
-    saved = RecurrentSaved(cell, xs, gates, hs, cs, fed, w, u, arrays.get("mask"), lengths, reset, reverse)
+    _kernels.forward(cell, y, gates, hs, cs, xh, x, w, u, b, arrays.get("mask"), lengths, reset, reverse)
+    saved = RecurrentSaved(cell, xh, gates, hs, cs, w, u, arrays.get("mask"), lengths, reset, reverse)
     return y, saved.state, saved if keep else None
 
 
@@ -205,8 +202,8 @@ def recurrent_backward(
     where: str = "recurrent_backward",
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None, State]:
     """Gradients of ``recurrent``; see ``lstm_backward``."""
-    cell, xs, gates, hs, cs, fed, w, u, mask, lengths, reset, reverse = saved
-    (time, batch, n_in), shape, dtype = xs.shape, hs.shape[1:], hs.dtype
+    cell, xh, gates, hs, cs, w, u, mask, lengths, reset, reverse = saved
+    (time, batch, _), n_in, shape, dtype = gates.shape, w.shape[1], hs.shape[1:], hs.dtype
     if dh is not None:
         dh = real(where, "dh", dh, 3)
         same_shape(where, "dh", dh, (batch, time, shape[1]))
@@ -222,7 +219,7 @@ def recurrent_backward(
         dw = du = db = None
     dx = empty((batch, time, n_in), dtype) if inputs else None
     if params or inputs:
-        _kernels.gradients(cell, dw, du, db, dx, dgates, hs, fed, xs, w, lengths, reverse)
+        _kernels.gradients(cell, dw, du, db, dx, dgates, hs, xh, w, lengths, reverse)
     return dx, dw, du, db, (first[0], dc) if cell == "lstm" else first[0]
 
 

@@ -142,14 +142,14 @@ def compare(cell, rng, dtype):
         batch, time, n_in, n = shape
         width = ROWS[cell][1] * n
         y = np.full((batch, time, n), np.nan, dtype)
-        xs, gates = np.full((time, batch, n_in), np.nan, dtype), np.full((time, batch, width), np.nan, dtype)
+        xh, gates = np.full((time, batch, n_in + n), np.nan, dtype), np.full((time, batch, width), np.nan, dtype)
         hs, cs = np.full((time + 1, batch, n), np.nan, dtype), np.full((time + 1, batch, n), np.nan, dtype)
         hs[0], cs[0] = reals["h0"], reals["c0"]
         cs = cs if cell == "lstm" else None
-        mask, fed = (reals["mask"], np.full((time, batch, n), np.nan, dtype)) if masked else (None, None)
+        mask = reals["mask"] if masked else None
         arrays = [reals[k] for k in ("x", "w", "u", "b")]
         lengths, reset = p["lengths"] if ragged else None, p["reset"] if resets else None
-        recurrent.forward(cell, y, gates, hs, cs, fed, xs, *arrays, mask, lengths, reset, reverse)
+        recurrent.forward(cell, y, gates, hs, cs, xh, *arrays, mask, lengths, reset, reverse)
         expected = run(
             cell, **{k: p[k] for k in ("x", "w", "u", "b", "h0", "c0", "lengths", "reset", "mask")}, reverse=reverse
         )
@@ -167,7 +167,7 @@ def compare(cell, rng, dtype):
         dc_ = dc if cell == "lstm" else None
         recurrent.backward(cell, dgates, dh, dc_, dy, gates, hs, cs, arrays[2], mask, lengths, reset, reverse)
         dx, dw, du, db = (np.full_like(a, np.nan) for a in arrays)
-        recurrent.gradients(cell, dw, du, db, dx, dgates, hs, fed, xs, arrays[1], lengths, reverse)
+        recurrent.gradients(cell, dw, du, db, dx, dgates, hs, xh, arrays[1], lengths, reverse)
         got = [dx, dw, du, db, dh, dc][: 6 if cell == "lstm" else 5]
         for mine, theirs in zip(got, wanted, strict=False):
             bound = tolerance * (1 + np.abs(theirs).max())
