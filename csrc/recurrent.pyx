@@ -6,7 +6,6 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 
 from enilnets._ext import gemm as _gemm
 from enilnets._ext import memory as _memory
-from enilnets._ext import pointwise as _pointwise
 
 cdef extern from "parallel/recurrent.h" nogil:
     int RNN_TANH, RNN_RELU, LSTM, GRU
@@ -41,13 +40,11 @@ cdef extern from "parallel/recurrent.h" nogil:
     int recurrent_backward(recurrent_call *call)
     int recurrent_gradients(recurrent_call *call)
     void en_borrow_gemm(void *tables)
-    void en_borrow_pointwise(void *tables)
 
 include "runtime/module.pxi"
 
 en_the_memory = <const en_memory *>PyCapsule_GetPointer(_memory.functions, b"enilnets._ext.memory.functions")
 en_borrow_gemm(PyCapsule_GetPointer(_gemm.tables, b"enilnets._ext.tables"))
-en_borrow_pointwise(PyCapsule_GetPointer(_pointwise.tables, b"enilnets._ext.tables"))
 
 #: By name of a cell: its number, columns of its gates, and rows of its weights, in multiples of the hidden size.
 cdef dict CELLS = {"tanh": (RNN_TANH, 1, 1), "relu": (RNN_RELU, 1, 1), "lstm": (LSTM, 4, 4), "gru": (GRU, 4, 3)}
@@ -95,7 +92,7 @@ cdef void *states(Arrays *a, recurrent_call *call, object array, str name, bint 
 def forward(cell, y, gates, hs, cs, xh, x, w, u, b, mask, lengths, reset, bint reverse):
     """Run ``x`` (batch, time, n_in) through time from ``hs[0]`` and ``cs[0]``; ``y`` may be None.
 
-    ``gates``, ``hs``, ``cs`` and ``xh`` (time, batch, n_in + hidden) are filled; ``mask`` (batch, hidden) may be None.
+    ``gates``, ``hs``, ``cs`` and ``xh`` (time, batch, n_in + 1 + hidden) are filled; ``mask`` (batch, hidden) may be None.
     """
     cdef Arrays a
     cdef recurrent_call call
@@ -105,7 +102,7 @@ def forward(cell, y, gates, hs, cs, xh, x, w, u, b, mask, lengths, reset, bint r
         rows = take_cell(&a, &call, cell, gates, hs, cs, True)
         call.x = real(&a, x, "x", 3, False, call.batch, call.time)
         call.n_in = axis(&a, a.count - 1, 2)
-        call.xh = real(&a, xh, "xh", 3, True, call.time, call.batch, call.n_in + call.hidden)
+        call.xh = real(&a, xh, "xh", 3, True, call.time, call.batch, call.n_in + 1 + call.hidden)
         call.y = optional(&a, y, "y", 3, True, call.batch, call.time, call.hidden)
         call.w = real(&a, w, "w", 2, False, rows, call.n_in)
         call.u = real(&a, u, "u", 2, False, rows, call.hidden)
@@ -161,7 +158,7 @@ def gradients(cell, dw, du, db, dx, dgates, hs, xh, w, lengths, bint reverse):
         call.dgates = call.gates
         call.w = real(&a, w, "w", 2, False, rows)
         call.n_in = axis(&a, a.count - 1, 1)
-        call.xh = real(&a, xh, "xh", 3, False, call.time, call.batch, call.n_in + call.hidden)
+        call.xh = real(&a, xh, "xh", 3, False, call.time, call.batch, call.n_in + 1 + call.hidden)
         call.dw = optional(&a, dw, "dw", 2, True, rows, call.n_in)
         call.du = optional(&a, du, "du", 2, True, rows, call.hidden)
         call.db = optional(&a, db, "db", 1, True, 4 * call.hidden if call.cell == GRU else rows)

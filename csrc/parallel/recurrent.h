@@ -8,14 +8,15 @@
  *
  *   x, dx: (batch, time, n_in)   y, dy: (batch, time, hidden)   gates, dgates: (time, batch, width)
  *   hs, cs: (time + 1, batch, hidden): the state before every step, and the one after the last
- *   xh: (time, batch, n_in + hidden): what the products read: x, and hs times the mask (batch, hidden) if there is one
+ *   xh: (time, batch, n_in + 1 + hidden): what the products read: x, a one, whose weight is the bias, and hs times the
+ *   mask (batch, hidden) if there is one
  *   w: (3 or 4 or 1) hidden rows of n_in   u: as many rows of hidden   b: as many numbers, 4 hidden for a GRU */
 #ifndef EN_PARALLEL_RECURRENT_H
 #define EN_PARALLEL_RECURRENT_H
 #include <stdint.h>
 #include <string.h>
+#include "parallel/blocks.h"
 #define EN_BORROWED
-#include "parallel/pointwise.h"
 #include "parallel/product.h"
 #undef EN_BORROWED
 #include "kernels/recurrent.h"
@@ -76,6 +77,12 @@ static inline int takes_input(const recurrent_call *p)
     return p->cell != GRU && p->n_in <= p->hidden && p->batch > EN_GEMM_FEW;
 }
 
+/* Columns of xh. */
+static inline ptrdiff_t xh_width(const recurrent_call *p)
+{
+    return p->n_in + 1 + p->hidden;
+}
+
 static inline ptrdiff_t sequence_length(const recurrent_call *p, ptrdiff_t b)
 {
     return p->lengths ? (ptrdiff_t)p->lengths[b] : p->time;
@@ -115,11 +122,11 @@ static inline void reorder(const recurrent_call *p, void *to, const void *from, 
         }
 }
 
-/* c (m, n) [+]= a b [+ bias] with rows of c `c_row` apart, over threads; -1 without memory. A long a that lies transposed
- * is packed by whoever computes its rows: read where it lies, every panel of columns would walk through all of it again
- * (weight gradient of 512 x 2048 x 128 on two threads: 1000 us instead of 1500). */
+/* c (m, n) [+]= a b [+ bias] with rows of c `c_row` apart, over threads; -1 without memory. With `pack` both factors are
+ * packed, a by every thread, for its columns: those of weight gradients are long and come from far, and read where they
+ * lie a would be fetched once more for every panel of columns. */
 static inline int wide_product(int dtype, void *c, ptrdiff_t c_row, strided_matrix a, strided_matrix b, ptrdiff_t m,
-                               ptrdiff_t k, ptrdiff_t n, const void *bias, int accumulate)
+                               ptrdiff_t k, ptrdiff_t n, const void *bias, int accumulate, int pack)
 {
     gemm_call call = {.dtype = dtype, .c = c, .a = a.start, .b = b.start, .column_bias = bias};
     gemm_problem *p = &call.problem;
@@ -128,9 +135,10 @@ static inline int wide_product(int dtype, void *c, ptrdiff_t c_row, strided_matr
     p->c_row = c_row, p->c_column = 1;
     p->axes = 0, p->accumulate = accumulate, p->activation = EN_LINEAR;
     gemm_prepare(&call);
-    if (call.threads > 1 && a.row == 1 && !p->transposed && p->form == EN_GEMM_PANEL && k > EN_GEMM_DEPTH) {
+    if (pack && !p->transposed && p->form == EN_GEMM_PANEL && k > EN_GEMM_DEPTH) {
         p->form = EN_GEMM_PACKED;
-        call.matrices = call.columns = 1, call.rows = call.threads;
+        call.matrices = call.rows = 1;
+        call.columns = call.threads = (int)en_least(call.threads, en_blocks(n, gemm_panel(dtype)));
         call.workspace = gemm_workspace(p, m, n);
     }
     if (call.workspace > 0) {
@@ -143,7 +151,7 @@ static inline int wide_product(int dtype, void *c, ptrdiff_t c_row, strided_matr
     return 0;
 }
 
-/* The product of a step, c += a b with the same b at every step: b is packed once, as panels of columns that
+/* The product of a step, c [+]= a b with the same b at every step: b is packed once, as panels of columns that
  * the kernel then reads where they lie. Each part is a gemm_problem: the whole panels, and the columns that are left. For
  * few rows one product reads b along its depth, and there are no panels. */
 typedef struct {
@@ -160,7 +168,7 @@ static inline gemm_problem *add_part(step_product *made, ptrdiff_t column, const
     gemm_problem *p = made->problem + made->count;
     made->b[made->count] = b, made->column[made->count++] = column;
     *p = (gemm_problem){.m = m, .n = n, .k = k, .a_row = a_row, .a_column = 1, .b_row = b_row, .b_column = b_column,
-                        .c_row = c_row, .c_column = 1, .accumulate = 1, .activation = EN_LINEAR};
+                        .c_row = c_row, .c_column = 1, .activation = EN_LINEAR};
     return p;
 }
 
@@ -168,15 +176,16 @@ static inline gemm_problem *add_part(step_product *made, ptrdiff_t column, const
     static inline void name(type *restrict to, const type *restrict from, ptrdiff_t row, ptrdiff_t column, ptrdiff_t k, \
                             ptrdiff_t n) \
     { \
-        for (ptrdiff_t i = 0; i < k; ++i) \
+        for (ptrdiff_t i0 = 0; i0 < k; i0 += 16) \
             for (ptrdiff_t j = 0; j < n; ++j) \
-                to[i * n + j] = from[i * row + j * column]; \
+                for (ptrdiff_t i = i0; i < en_least(k, i0 + 16); ++i) \
+                    to[i * n + j] = from[i * row + j * column]; \
     }
 EN_PACK(pack_4, uint32_t)
 EN_PACK(pack_8, uint64_t)
 #undef EN_PACK
 
-/* to (k, n), contiguous <- columns from `column` on of b, of any strides; returns what lies behind */
+/* to (k, n), contiguous, by lines of 16 elements that lie along k <- columns from `column` on of b, of any strides; returns what lies behind */
 static inline void *pack_columns(int dtype, void *to, strided_matrix b, ptrdiff_t column, ptrdiff_t k, ptrdiff_t n)
 {
     const void *from = en_at(dtype, b.start, column * b.column);
@@ -187,21 +196,31 @@ static inline void *pack_columns(int dtype, void *to, strided_matrix b, ptrdiff_
     return en_at(dtype, to, k * n);
 }
 
-/* Plans c (m, n) += a (m, k) b (k, n), with rows of a and c a_row and c_row apart. b is the matrix over (k - above, n),
- * below `above` rows of another one. room: k n elements */
-static inline void pack_step(step_product *made, int dtype, strided_matrix over, ptrdiff_t above, strided_matrix b,
-                             ptrdiff_t m, ptrdiff_t k, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t c_row, void *room)
+/* Matrices that lie above each other as one: those of `part` have depth[part] rows. */
+typedef struct {
+    strided_matrix part[3];
+    ptrdiff_t depth[3];
+    int count;
+} stacked_matrix;
+
+/* Plans c (m, n) [+]= a (m, k) b (k, n), with rows of a and c a_row and c_row apart. room: k n elements */
+static inline void pack_step(step_product *made, int dtype, const stacked_matrix *b, int accumulate, ptrdiff_t m,
+                             ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t c_row, void *room)
 {
     const ptrdiff_t panel = gemm_panel(dtype), whole = n / panel * panel;
+    ptrdiff_t k = 0;
+    for (int i = 0; i < b->count; ++i)
+        k += b->depth[i];
     made->count = 0;
-    if (m <= EN_GEMM_FEW && k >= EN_GEMM_DOT_DEPTH && above == 0) {
-        if (b.row != 1) {
-            pack_columns(dtype, room, (strided_matrix){b.start, b.column, b.row}, 0, n, k);
-            b = (strided_matrix){room, 1, k};
+    if (m <= EN_GEMM_FEW && k >= EN_GEMM_DOT_DEPTH && b->count == 1) {
+        strided_matrix only = b->part[0];
+        if (only.row != 1) {
+            pack_columns(dtype, room, (strided_matrix){only.start, only.column, only.row}, 0, n, k);
+            only = (strided_matrix){room, 1, k};
         }
-        add_part(made, 0, b.start, m, k, n, a_row, c_row, b.row, b.column);
+        add_part(made, 0, only.start, m, k, n, a_row, c_row, only.row, only.column);
     } else {
-        char *to = room;
+        void *to = room;
         for (ptrdiff_t column = 0; column < n; column += panel) {
             const ptrdiff_t count = en_least(panel, n - column);
             if (column == 0 && whole > 0) {
@@ -211,9 +230,8 @@ static inline void pack_step(step_product *made, int dtype, strided_matrix over,
             }
             if (column == whole)
                 add_part(made, whole, to, m, k, count, a_row, c_row, count, 1);
-            if (above > 0)
-                to = pack_columns(dtype, to, over, column, above, count);
-            to = pack_columns(dtype, to, b, column, k - above, count);
+            for (int i = 0; i < b->count; ++i)
+                to = pack_columns(dtype, to, b->part[i], column, b->depth[i], count);
         }
     }
     for (int i = 0; i < made->count; ++i) {
@@ -221,7 +239,7 @@ static inline void pack_step(step_product *made, int dtype, strided_matrix over,
         gemm_plan(p, 0);
         if (p->form == EN_GEMM_PACKED)
             p->form = EN_GEMM_PANEL; /* b is packed already */
-        p->direct = p->b_column == 1;
+        p->direct = p->b_column == 1, p->accumulate = accumulate;
     }
 }
 
@@ -288,7 +306,7 @@ static inline void forward_rows(void *context, ptrdiff_t block, int worker)
     const recurrent_call *p = loop->call;
     const gate_columns layout = gate_layout(p);
     const int together = takes_input(p);
-    const ptrdiff_t n = p->hidden, wide = p->n_in + n, first = block * p->rows_per_block;
+    const ptrdiff_t n = p->hidden, wide = xh_width(p), first = block * p->rows_per_block;
     const ptrdiff_t stop = en_least(p->batch, first + p->rows_per_block);
     (void)worker;
     for (ptrdiff_t s = 0; s < p->time; ++s) {
@@ -301,19 +319,17 @@ static inline void forward_rows(void *context, ptrdiff_t block, int worker)
             }
         void *xh = en_at(p->dtype, p->xh, s * p->batch * wide), *gates = en_at(p->dtype, p->gates, s * p->batch * layout.width);
         for (ptrdiff_t b = first; b < stop; ++b) {
-            void *fed = en_at(p->dtype, xh, b * wide + p->n_in);
+            void *fed = en_at(p->dtype, xh, b * wide + p->n_in + 1);
             const void *h = en_at(p->dtype, p->hs, state + b * n);
             if (p->mask)
                 multiply_into(p->dtype, fed, h, en_at(p->dtype, p->mask, b * n), 0, n);
             else
                 copy_rows(p->dtype, fed, h, 1, n);
-            if (together)
-                copy_rows(p->dtype, en_at(p->dtype, gates, b * layout.width), p->b, 1, layout.width);
         }
         ptrdiff_t row = first, rows = rows_alive(p, &row, stop, s);
         if (rows > 0)
             step_multiply(&loop->product, p->dtype, en_at(p->dtype, gates, layout.first),
-                          en_at(p->dtype, xh, together ? 0 : p->n_in), first, stop);
+                          en_at(p->dtype, xh, together ? 0 : p->n_in + 1), first, stop);
         for (ptrdiff_t done = first; done < stop; done = row, rows = rows_alive(p, &row, stop, s)) {
             for (ptrdiff_t b = done; b < row; ++b) { /* those that have ended */
                 copy_rows(p->dtype, en_at(p->dtype, p->hs, after + b * n), en_at(p->dtype, p->hs, state + b * n), 1, n);
@@ -402,6 +418,16 @@ static inline void recurrent_run(recurrent_loop *loop, en_body body)
     en_parallel(threads, en_blocks(p->batch, p->rows_per_block), body, loop);
 }
 
+/* The column of xh behind the input. */
+static inline void write_ones(const recurrent_call *p)
+{
+    for (ptrdiff_t i = 0; i < p->time * p->batch; ++i)
+        if (p->dtype == EN_F32)
+            ((float *)p->xh)[i * xh_width(p) + p->n_in] = 1;
+        else
+            ((double *)p->xh)[i * xh_width(p) + p->n_in] = 1;
+}
+
 /* Makes the gates' sums from the input and the biases before the loop; -1 without memory. */
 static inline int input_product(const recurrent_call *p)
 {
@@ -412,9 +438,9 @@ static inline int input_product(const recurrent_call *p)
     int failed = 0;
     for (int i = 0; i < count && !failed; ++i)
         failed = wide_product(p->dtype, en_at(p->dtype, p->gates, pieces[i].column), layout.width,
-                              (strided_matrix){p->xh, p->n_in + n, 1},
+                              (strided_matrix){p->xh, xh_width(p), 1},
                               (strided_matrix){en_at(p->dtype, p->w, pieces[i].row * p->n_in), 1, p->n_in}, all,
-                              p->n_in, pieces[i].count, en_at(p->dtype, p->b, pieces[i].row), 0);
+                              p->n_in, pieces[i].count, en_at(p->dtype, p->b, pieces[i].row), 0, 0);
     for (ptrdiff_t i = 0; p->cell == GRU && i < all; ++i) /* q has no part from the input */
         copy_rows(p->dtype, en_at(p->dtype, p->gates, i * layout.width + 3 * n), en_at(p->dtype, p->b, 3 * n), 1, n);
     return failed;
@@ -425,16 +451,20 @@ static inline int input_product(const recurrent_call *p)
 static inline int recurrent_forward(recurrent_call *p)
 {
     const gate_columns layout = gate_layout(p);
-    const ptrdiff_t n = p->hidden, wide = p->n_in + n, above = takes_input(p) ? p->n_in : 0;
+    const ptrdiff_t n = p->hidden, n_in = p->n_in, wide = xh_width(p);
+    const int together = takes_input(p);
+    const stacked_matrix state = {.part = {{p->u, 1, n}}, .depth = {n}, .count = 1};
+    const stacked_matrix all = {.part = {{p->w, 1, n_in}, {p->b, 0, 1}, {p->u, 1, n}}, .depth = {n_in, 1, n}, .count = 3};
     recurrent_loop loop = {.call = p};
-    void *room = en_the_memory->take((size_t)((above + n) * layout.count * itemsize(p->dtype)));
+    void *room = en_the_memory->take((size_t)(wide * layout.count * itemsize(p->dtype)));
     if (!room)
         return -1;
-    reorder(p, p->xh, p->x, p->n_in, wide, 0);
-    const int failed = above ? 0 : input_product(p);
+    reorder(p, p->xh, p->x, n_in, wide, 0);
+    write_ones(p);
+    const int failed = together ? 0 : input_product(p);
     if (!failed) {
-        pack_step(&loop.product, p->dtype, (strided_matrix){p->w, 1, p->n_in}, above, (strided_matrix){p->u, 1, n},
-                  p->batch, above + n, layout.count, wide, layout.width, room);
+        pack_step(&loop.product, p->dtype, together ? &all : &state, !together, p->batch, layout.count, wide,
+                  layout.width, room);
         recurrent_run(&loop, forward_rows);
     }
     en_the_memory->give_back(room);
@@ -446,47 +476,60 @@ static inline int recurrent_backward(recurrent_call *p)
 {
     const gate_columns layout = gate_layout(p);
     const ptrdiff_t n = p->hidden, packed = (layout.count * n + 15) & ~(ptrdiff_t)15;
-    const strided_matrix u = {p->u, n, 1};
+    const stacked_matrix u = {.part = {{p->u, n, 1}}, .depth = {layout.count}, .count = 1};
     recurrent_loop loop = {.call = p};
     void *room = en_the_memory->take((size_t)((packed + p->batch * n) * itemsize(p->dtype)));
     if (!room)
         return -1;
     p->room = en_at(p->dtype, room, packed);
-    pack_step(&loop.product, p->dtype, u, 0, u, p->batch, layout.count, n, layout.width, n, room);
+    pack_step(&loop.product, p->dtype, &u, 1, p->batch, n, layout.width, n, room);
     recurrent_run(&loop, backward_rows);
     en_the_memory->give_back(room);
     return 0;
 }
 
-/* c (count, columns) = the gates' gradients from `gate` on, transposed, times columns of xh from `from` on. */
-static inline int weight_product(const recurrent_call *p, void *c, ptrdiff_t gate, ptrdiff_t count, ptrdiff_t from,
+/* c (rows, columns) = rows of xh, transposed, times columns of dgates. */
+static inline int weight_product(const recurrent_call *p, void *c, ptrdiff_t row, ptrdiff_t rows, ptrdiff_t column,
                                  ptrdiff_t columns)
 {
-    return wide_product(p->dtype, c, columns,
-                        (strided_matrix){en_at(p->dtype, p->dgates, gate), 1, gate_layout(p).width},
-                        (strided_matrix){en_at(p->dtype, p->xh, from), p->n_in + p->hidden, 1}, count,
-                        p->time * p->batch, columns, NULL, 0);
+    return wide_product(p->dtype, c, columns, (strided_matrix){en_at(p->dtype, p->xh, row), 1, xh_width(p)},
+                        (strided_matrix){en_at(p->dtype, p->dgates, column), gate_layout(p).width, 1}, rows,
+                        p->time * p->batch, columns, NULL, 0, 1);
 }
 
-/* dw and du; where the same gates have both, in one product. -1 without memory. */
-static inline int weight_gradients(const recurrent_call *p, const gate_piece *pieces, int count)
+/* to (count, rows), contiguous <- columns from `column` on of made, which is `columns` wide, transposed */
+static inline void take_gradient(int dtype, void *to, const void *made, ptrdiff_t columns, ptrdiff_t column,
+                                 ptrdiff_t count, ptrdiff_t rows)
+{
+    pack_columns(dtype, to, (strided_matrix){en_at(dtype, made, column), 1, columns}, 0, count, rows);
+}
+
+/* dw, du and db. Where the same gates have both weights it is one product, transposed, as the packed product likes it. */
+static inline int weight_gradients(const recurrent_call *p)
 {
     const gate_columns layout = gate_layout(p);
-    const ptrdiff_t n = p->hidden, n_in = p->n_in, wide = n_in + n;
-    if (p->cell == GRU) {
-        int failed = weight_product(p, p->du, layout.first, layout.count, n_in, n);
-        for (int i = 0; i < count && !failed; ++i)
-            failed = weight_product(p, en_at(p->dtype, p->dw, pieces[i].row * n_in), pieces[i].column, pieces[i].count,
-                                    0, n_in);
-        return failed;
+    const ptrdiff_t n = p->hidden, n_in = p->n_in, from_input = p->cell == GRU ? 3 * n : layout.width;
+    const int dtype = p->dtype, apart = p->cell == GRU;
+    gate_piece pieces[2];
+    const int count = gate_pieces(p, pieces);
+    void *room = en_the_memory->take((size_t)(xh_width(p) * layout.width * itemsize(dtype)));
+    if (!room)
+        return -1;
+    int failed = weight_product(p, room, 0, apart ? n_in + 1 : xh_width(p), 0, from_input);
+    for (int i = 0; i < count && !failed; ++i) {
+        const gate_piece piece = pieces[i];
+        take_gradient(dtype, en_at(dtype, p->dw, piece.row * n_in), room, from_input, piece.column, piece.count, n_in);
+        take_gradient(dtype, en_at(dtype, p->db, piece.row), en_at(dtype, room, n_in * from_input), from_input,
+                      piece.column, piece.count, 1);
     }
-    void *both = en_the_memory->take((size_t)(layout.width * wide * itemsize(p->dtype)));
-    const int failed = both ? weight_product(p, both, 0, layout.width, 0, wide) : -1;
-    for (ptrdiff_t i = 0; i < layout.width && !failed; ++i) {
-        copy_rows(p->dtype, en_at(p->dtype, p->dw, i * n_in), en_at(p->dtype, both, i * wide), 1, n_in);
-        copy_rows(p->dtype, en_at(p->dtype, p->du, i * n), en_at(p->dtype, both, i * wide + n_in), 1, n);
-    }
-    en_the_memory->give_back(both);
+    if (apart && !failed) /* r, z, q */
+        failed = weight_product(p, room, n_in, 1 + n, layout.first, layout.count);
+    const void *of_state = en_at(dtype, room, (apart ? 1 : n_in + 1) * layout.count);
+    if (!failed)
+        take_gradient(dtype, p->du, of_state, layout.count, 0, layout.count, n);
+    if (apart && !failed)
+        take_gradient(dtype, en_at(dtype, p->db, 3 * n), room, layout.count, 2 * n, n, 1);
+    en_the_memory->give_back(room);
     return failed;
 }
 
@@ -494,18 +537,12 @@ static inline int weight_gradients(const recurrent_call *p, const gate_piece *pi
 static inline int recurrent_gradients(recurrent_call *p)
 {
     const gate_columns layout = gate_layout(p);
-    const ptrdiff_t n = p->hidden, n_in = p->n_in, all = p->time * p->batch;
+    const ptrdiff_t n_in = p->n_in, all = p->time * p->batch;
     gate_piece pieces[2];
     const int count = gate_pieces(p, pieces);
     int failed = 0;
-    if (p->dw) {
-        failed = weight_gradients(p, pieces, count);
-        for (int i = 0; i < count; ++i)
-            column_sums(p->dtype, en_at(p->dtype, p->db, pieces[i].row), en_at(p->dtype, p->dgates, pieces[i].column), all,
-                        pieces[i].count, layout.width);
-        if (p->cell == GRU)
-            column_sums(p->dtype, en_at(p->dtype, p->db, 3 * n), en_at(p->dtype, p->dgates, 3 * n), all, n, layout.width);
-    }
+    if (p->dw)
+        failed = weight_gradients(p);
     if (p->dx && !failed) {
         void *dxs = en_the_memory->take((size_t)((all + 1) * n_in * itemsize(p->dtype)));
         failed = !dxs;
@@ -513,7 +550,7 @@ static inline int recurrent_gradients(recurrent_call *p)
             failed = wide_product(p->dtype, dxs, n_in,
                                   (strided_matrix){en_at(p->dtype, p->dgates, pieces[i].column), layout.width, 1},
                                   (strided_matrix){en_at(p->dtype, p->w, pieces[i].row * n_in), n_in, 1}, all,
-                                  pieces[i].count, n_in, NULL, i > 0);
+                                  pieces[i].count, n_in, NULL, i > 0, 0);
         if (!failed)
             reorder(p, p->dx, dxs, n_in, n_in, 1);
         en_the_memory->give_back(dxs);

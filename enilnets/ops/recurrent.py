@@ -38,8 +38,8 @@ class RecurrentSaved(NamedTuple):
     Attributes
     ----------
     cell : {"lstm", "gru", "tanh", "relu"}
-    xh : ndarray (time, batch, n_in + hidden)
-        The input, and the state times the mask.
+    xh : ndarray (time, batch, n_in + 1 + hidden)
+        The input, a one, and the state times the mask.
     gates : ndarray (time, batch, width)
     hs, cs : ndarray (time + 1, batch, hidden)
         The state before every step, zeroed where it was reset, and after the last; ``cs`` of an LSTM only.
@@ -182,7 +182,7 @@ def recurrent(
     if cell == "lstm":
         cs = empty(hs.shape, dtype)
         cs[0] = first[1]
-    gates, xh = empty((time, batch, numbers * hidden), dtype), empty((time, batch, n_in + hidden), dtype)
+    gates, xh = empty((time, batch, numbers * hidden), dtype), empty((time, batch, n_in + 1 + hidden), dtype)
     y = empty((batch, time, hidden), dtype) if sequences else None
     _kernels.forward(cell, y, gates, hs, cs, xh, x, w, u, b, arrays.get("mask"), lengths, reset, reverse)
     saved = RecurrentSaved(cell, xh, gates, hs, cs, w, u, arrays.get("mask"), lengths, reset, reverse)

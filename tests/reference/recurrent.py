@@ -142,7 +142,7 @@ def compare(cell, rng, dtype):
         batch, time, n_in, n = shape
         width = ROWS[cell][1] * n
         y = np.full((batch, time, n), np.nan, dtype)
-        xh, gates = np.full((time, batch, n_in + n), np.nan, dtype), np.full((time, batch, width), np.nan, dtype)
+        xh, gates = np.full((time, batch, n_in + 1 + n), np.nan, dtype), np.full((time, batch, width), np.nan, dtype)
         hs, cs = np.full((time + 1, batch, n), np.nan, dtype), np.full((time + 1, batch, n), np.nan, dtype)
         hs[0], cs[0] = reals["h0"], reals["c0"]
         cs = cs if cell == "lstm" else None
