@@ -119,6 +119,8 @@ class Layer(MutableMapping):
     undoes_relu: ClassVar[bool] = False
     #: Whether its input is row numbers, which reach it as they are: no cast to the dtype of the network may round them.
     takes_ids: ClassVar[bool] = False
+    #: Whether a pass can go on from the state that another one ended with; see ``final_state``.
+    carries_state: ClassVar[bool] = False
     #: True if a 3-D input is one image, False if it is (batch, sequence, features), None if the next layer decides.
     takes_images: ClassVar[bool | None] = None
 
@@ -206,6 +208,10 @@ class Layer(MutableMapping):
     def documented_cache(self, saved: Any) -> dict[str, Any]:
         """Entries that the documentation shows in the mapping after a forward pass, such as a dropout mask."""
         return {}
+
+    def final_state(self, saved: Any) -> Any:
+        """Return the state that a pass ended with, from what it saved, for ``Mode.states`` of the next."""
+        raise NotImplementedError(f"{type(self).__name__} carries no state")
 
     def describe(self) -> str:
         """What ``summary()`` says about this layer after its type."""

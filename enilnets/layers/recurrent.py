@@ -84,6 +84,7 @@ class Recurrent(Layer):
     )
     adjustable = ("dropout", "recurrent_dropout")
     takes_images = False
+    carries_state = True
     cell: str
 
     def __init__(
@@ -176,7 +177,8 @@ class Recurrent(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """See Layer."""
         if len(shape) != 2 or shape[1] != self.n_in or shape[0] < 1:
-            raise self.shape_error(f"(batch, time, {self.n_in}) with at least one step", shape)
+            way_out = "return_sequences=True keeps the steps of a recurrent layer before" if len(shape) == 1 else ""
+            raise self.shape_error(f"(batch, time, {self.n_in}) with at least one step", shape, way_out)
         width = self.directions * self.hidden_size
         return (shape[0], width) if self.return_sequences else (width,)
 
