@@ -1,4 +1,4 @@
-"""ops.recurrent: gradients through time, lengths, resets, directions; what is refused; bits for any number of threads."""
+"""ops.recurrent: gradients through time, lengths, resets, directions; refusals; bits for any number of threads."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def arguments(cell, shape, rng, dtype=np.float64, **kinds):
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_through_time(cell, shape, reverse, kind, rng):
     """C-1: backpropagation through time against central differences, also for the first and from the last state."""
-    (x, w, u, b), state, options, p = arguments(cell, shape, rng, **OPTIONS[kind])
+    (x, w, u, b), state, options, _p = arguments(cell, shape, rng, **OPTIONS[kind])
     pair = cell == "lstm"
     y, final, saved = ops.recurrent(cell, x, w, u, b, state, reverse=reverse, **options)
     dy = rng.normal(size=y.shape)
@@ -106,7 +106,7 @@ def test_gru_and_rnn_by_hand():
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_padding_has_no_part(cell, reverse, rng):
-    (x, w, u, b), state, options, p = arguments(cell, (4, 6, 3, 5), rng, ragged=True)
+    (x, w, u, b), state, options, _p = arguments(cell, (4, 6, 3, 5), rng, ragged=True)
     lengths = options["lengths"] = np.array([6, 1, 3, 5])
     behind = np.arange(6) >= lengths[:, None]
     x[behind] = np.nan
@@ -179,7 +179,7 @@ def test_results_agree_with_the_steps_written_down(cell, dtype, rng):
 
 def test_without_sequences_or_anything_kept(rng):
     (x, w, u, b), state, _, _ = arguments("gru", (3, 4, 2, 5), rng)
-    y, final, _ = ops.gru(x, w, u, b, state)
+    _y, final, _ = ops.gru(x, w, u, b, state)
     nothing, same, saved = ops.gru(x, w, u, b, state, sequences=False, keep=False)
     assert nothing is None and saved is None and np.array_equal(same, final)
 
