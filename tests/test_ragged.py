@@ -98,6 +98,18 @@ def test_accuracies_and_losses_count_the_steps_that_there_are(data):
         assert np.isclose(history[name][0], wanted, rtol=1e-12), name
 
 
+def test_training_and_validation_run_with_the_lengths(data):
+    """The class of a sequence is read at its own end, in every pass of Train."""
+    x, y, lengths = data
+    net = classifier()
+    net.learning_rate, y = 0.0, y[:, 0]
+    output = net.predict(x, lengths=lengths)
+    loss = float(-np.mean(np.log(output[np.arange(6), y])))
+    assert not np.isclose(loss, -np.mean(np.log(net.predict(x)[np.arange(6), y])))
+    history = net.Train(x, y, epochs=1, batch_size=4, lengths=lengths, verbose=0, X_val=x, Y_val=y, lengths_val=lengths)
+    assert np.isclose(history["loss"][0], loss) and np.isclose(history["val_loss"][0], loss)
+
+
 def test_weights_and_lengths_multiply(data):
     x, y, lengths = data
     net = tagger()
