@@ -36,6 +36,9 @@ class Mode(NamedTuple):
         In training, takes the place of every dropout layer's own rate.
     backward : bool
         Whether a backward pass may follow; without, layers may save less.
+    lengths : ndarray (batch,) of int64 or None
+        Steps that each sequence of a batch (batch, time, ...) has, from 1 to its time axis; what comes after is padding,
+        which layers that look at several steps leave out. None: all sequences fill the time axis.
     """
 
     training: bool = False
@@ -43,6 +46,7 @@ class Mode(NamedTuple):
     keep_z: bool = False
     dropout_rate: float | None = None
     backward: bool = True
+    lengths: np.ndarray | None = None
 
 
 INFERENCE = Mode()
