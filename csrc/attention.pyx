@@ -1,6 +1,6 @@
 """Softmax attention over (batch, heads, tokens, width), of any strides but along the last axis. No arithmetic here: see
 kernels/attention.c and parallel/attention.h."""
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from arrays cimport ANY, Arrays, axis, integers, optional, real, release, strided, take, type_code
 from cpython.buffer cimport Py_buffer
@@ -36,6 +36,8 @@ cdef extern from *:
         const uint8_t *seen
         const void *added
         Py_ssize_t mask_batch, mask_head, mask_query, mask_key
+        double dropout
+        uint64_t dropout_key
     int attention_run(attention_call *call) nogil
 
 include "runtime/module.pxi"
@@ -88,7 +90,8 @@ cdef int take_heads(Arrays *a, attention_array *to, object array, str name, Py_s
 
 
 cdef int take_problem(Arrays *a, attention_call *call, object q, object k, object v, double scale, bint causal,
-                      Py_ssize_t window, object lengths, object mask, object slopes) except -1:
+                      Py_ssize_t window, object lengths, object mask, object slopes, double dropout,
+                      uint64_t key) except -1:
     """Take what both passes read."""
     cdef Py_buffer *view
     cdef Py_ssize_t[4] shape
@@ -104,7 +107,10 @@ cdef int take_problem(Arrays *a, attention_call *call, object q, object k, objec
         raise ValueError("q, k, v: expected at least one token and feature, and heads that the heads of k divide")
     if window < 0:
         raise ValueError(f"window: expected at least 0, got {window}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout: expected a share in [0, 1), got {dropout}")
     call.scale, call.causal, call.window = scale, causal, window
+    call.dropout, call.dropout_key = dropout, key
     call.lengths = NULL
     if lengths is not None:
         call.lengths = <int64_t *>integers(a, lengths, "lengths", 8, 1, False, call.batch)
@@ -134,18 +140,20 @@ cdef int take_problem(Arrays *a, attention_call *call, object q, object k, objec
     return 0
 
 
-def forward(y, lse, q, k, v, double scale, bint causal=False, Py_ssize_t window=0, lengths=None, mask=None, slopes=None):
+def forward(y, lse, q, k, v, double scale, bint causal=False, Py_ssize_t window=0, lengths=None, mask=None, slopes=None,
+            double dropout=0, uint64_t key=0):
     """Write softmax(scale q kᵀ + bias) v of every head to ``y``, and the log of the softmax's denominators to ``lse``.
 
     q, y (batch, heads, tokens, d), k, v (batch, kv_heads, keys, d), lse (batch, heads, tokens). ``window`` 0 means none; ``mask`` (4 axes, each of full size or 1) is of bool, where True
-    may be seen, or is added to the scores; ``slopes`` (heads) times the distance is taken off.
+    may be seen, or is added to the scores; ``slopes`` (heads) times the distance is taken off. A share ``dropout`` of the
+    weights, chosen by ``key``, is dropped.
     """
     cdef Arrays a
     cdef attention_call call
     cdef int failed
     a.count = 0
     try:
-        take_problem(&a, &call, q, k, v, scale, causal, window, lengths, mask, slopes)
+        take_problem(&a, &call, q, k, v, scale, causal, window, lengths, mask, slopes, dropout, key)
         take_heads(&a, &call.y, y, "y", call.batch, call.heads, call.tokens, call.d, True)
         call.lse = real(&a, lse, "lse", 3, True, call.batch, call.heads, call.tokens)
         call.dq.start = NULL
@@ -158,7 +166,7 @@ def forward(y, lse, q, k, v, double scale, bint causal=False, Py_ssize_t window=
 
 
 def backward(dq, dkv, dy, y, lse, q, k, v, double scale, bint causal=False, Py_ssize_t window=0, lengths=None, mask=None,
-             slopes=None):
+             slopes=None, double dropout=0, uint64_t key=0):
     """Gradients of ``forward``. ``dkv`` (batch, 2 kv_heads, keys, d) takes those of k, then those of v.
 
     If it is None, ``dq`` (batch, heads + 2 kv_heads, tokens, d) takes all three in this order.
@@ -168,7 +176,7 @@ def backward(dq, dkv, dy, y, lse, q, k, v, double scale, bint causal=False, Py_s
     cdef int failed
     a.count = 0
     try:
-        take_problem(&a, &call, q, k, v, scale, causal, window, lengths, mask, slopes)
+        take_problem(&a, &call, q, k, v, scale, causal, window, lengths, mask, slopes, dropout, key)
         if dkv is None and call.keys != call.tokens:
             raise ValueError("dkv: expected an array where there are not as many keys as queries")
         take_heads(&a, &call.y, y, "y", call.batch, call.heads, call.tokens, call.d)

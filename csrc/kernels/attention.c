@@ -143,5 +143,24 @@ static void EN_NAME(attention_gradient)(REAL *restrict s, REAL *restrict dp, con
         }
 }
 
+/* attention_dropout.  x: in/out (keys, width)   first: number of the pair of the first key and query among all pairs;
+ * that of the next query is `step` more, that of the next key 1
+ * x <- x / (1 - rate) where 32 random bits of the pair >= rate 2^32, else 0             Srivastava et al. 2014, section 10
+ * The bits are splitmix64's of key and number (Steele, Lea & Flood 2014, figure 16): the way back finds the same ones. */
+static void EN_NAME(attention_dropout)(REAL *restrict x, uint64_t key, uint64_t first, ptrdiff_t step, double rate,
+                                       ptrdiff_t keys, ptrdiff_t queries, ptrdiff_t width)
+{
+    const uint64_t threshold = (uint64_t)(rate * 4294967296.0);
+    const REAL more = (REAL)(1 / (1 - rate));
+    for (ptrdiff_t j = 0; j < keys; ++j, x += width)
+        for (ptrdiff_t i = 0; i < queries; ++i) {
+            uint64_t z = key + (first + (uint64_t)(j + i * step) + 1) * 0x9E3779B97F4A7C15u;
+            z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+            z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+            z ^= z >> 31;
+            x[i] = z >> 32 < threshold ? 0 : x[i] * more;
+        }
+}
+
 #undef WHOLE_UNITS
 #endif

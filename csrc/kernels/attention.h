@@ -32,12 +32,15 @@ typedef struct {
                                    ptrdiff_t rows, ptrdiff_t width, ptrdiff_t dy_row, ptrdiff_t y_row)) \
     KERNEL(void, attention_gradient, (REAL *restrict s, REAL *restrict dp, const REAL *restrict lse, \
                                       const REAL *restrict delta, double scale, double dscale, ptrdiff_t keys, \
-                                      ptrdiff_t width))
+                                      ptrdiff_t width)) \
+    KERNEL(void, attention_dropout, (REAL *restrict x, uint64_t key, uint64_t first, ptrdiff_t step, double rate, \
+                                     ptrdiff_t keys, ptrdiff_t queries, ptrdiff_t width))
 #include "kernels/table.h"
 
 #define attention_scores(dtype, ...) EN_CALL(attention, attention_scores, dtype, __VA_ARGS__)
 #define attention_softmax(dtype, ...) EN_CALL(attention, attention_softmax, dtype, __VA_ARGS__)
 #define attention_rows(dtype, ...) EN_CALL(attention, attention_rows, dtype, __VA_ARGS__)
 #define attention_delta(dtype, ...) EN_CALL(attention, attention_delta, dtype, __VA_ARGS__)
+#define attention_dropout(dtype, ...) EN_CALL(attention, attention_dropout, dtype, __VA_ARGS__)
 #define attention_gradient(dtype, ...) EN_CALL(attention, attention_gradient, dtype, __VA_ARGS__)
 #endif

@@ -25,6 +25,8 @@ typedef struct {
     const uint8_t *seen;
     const void *added;
     ptrdiff_t mask_batch, mask_head, mask_query, mask_key;
+    double dropout;         /* share of the weights that are dropped, by random bits of dropout_key */
+    uint64_t dropout_key;
     ptrdiff_t units, block;
     char *work;
 } attention_call;
@@ -103,6 +105,16 @@ static inline double tile_bias(const attention_call *p, void *s, attention_bias 
     return 1;
 }
 
+/* Drops weights of a tile, or their gradients. */
+static inline void tile_dropout(const attention_call *p, void *x, ptrdiff_t b, ptrdiff_t h, ptrdiff_t query, ptrdiff_t key,
+                                ptrdiff_t keys, ptrdiff_t queries, ptrdiff_t width)
+{
+    const uint64_t row = ((uint64_t)b * (uint64_t)p->heads + (uint64_t)h) * (uint64_t)p->tokens + (uint64_t)query;
+    if (p->dropout > 0)
+        attention_dropout(p->dtype, x, p->dropout_key, row * (uint64_t)p->keys + (uint64_t)key, p->keys, p->dropout,
+                          keys, queries, width);
+}
+
 static inline void clear_rows(int dtype, attention_rows_of a, ptrdiff_t rows, ptrdiff_t width)
 {
     for (ptrdiff_t i = 0; i < rows; ++i)
@@ -142,6 +154,7 @@ static inline void attention_forward_unit(const attention_call *p, ptrdiff_t uni
         tile_scores(dtype, s, k, q, keys, queries, width, p->d);
         const double scale = tile_bias(p, s, bias, key, keys, queries, width);
         attention_softmax(dtype, s, top, sum, shrink, scale, keys, width);
+        tile_dropout(p, s, b, h, query, key, keys, queries, width);
         if (key > first)
             attention_rows(dtype, (void *)y.start, NULL, NULL, shrink, queries, p->d, y.token);
         tile_product(dtype, y.start, y.token, (strided_matrix){s, 1, width}, (strided_matrix){v.start, v.token, 1},
@@ -174,7 +187,9 @@ static inline void attention_backward_tile(const attention_call *p, ptrdiff_t b,
         tile_scores(dtype, s, k, q, keys, queries, width, p->d);
         const double scale = tile_bias(p, s, bias, key, keys, queries, width);
         tile_scores(dtype, dp, v, dy, keys, queries, width, p->d);
+        tile_dropout(p, dp, b, h, query, key, keys, queries, width);
         attention_gradient(dtype, s, dp, lse, delta, scale, p->scale, keys, width);
+        tile_dropout(p, s, b, h, query, key, keys, queries, width);
         tile_product(dtype, dv.start, dv.token, (strided_matrix){s, width, 1}, (strided_matrix){dy.start, dy.token, 1},
                      keys, queries, p->d, 1);
         tile_product(dtype, dk.start, dk.token, (strided_matrix){dp, width, 1}, (strided_matrix){q.start, q.token, 1},

@@ -16,6 +16,8 @@ def forward(
     lengths: _Array | None = None,
     mask: _Array | None = None,
     slopes: _Array | None = None,
+    dropout: float = 0.0,
+    key: int = 0,
 ) -> None: ...
 def backward(
     dq: _Array,
@@ -32,6 +34,8 @@ def backward(
     lengths: _Array | None = None,
     mask: _Array | None = None,
     slopes: _Array | None = None,
+    dropout: float = 0.0,
+    key: int = 0,
 ) -> None: ...
 def kernels() -> list[str]: ...
 def select(isa: int) -> None: ...

@@ -14,6 +14,7 @@ from ..init import INITIALIZERS
 from ..ops import activation as functions
 from ..ops.activation import ACTIVATIONS, activation, activation_backward, with_parameters
 from ..parameters import CHANGES, Parameter
+from .past import Past
 
 __all__ = ["INFERENCE", "Activated", "ActivatedLayer", "Layer", "Mode", "Node", "Shape"]
 
@@ -37,8 +38,10 @@ class Mode(NamedTuple):
     backward : bool
         Whether a backward pass may follow; without, layers may save less.
     lengths : ndarray (batch,) of int64 or None
-        Steps that each sequence of a batch (batch, time, ...) has, from 1 to its time axis; what comes after is padding,
-        which layers that look at several steps leave out. None: all sequences fill the time axis.
+        Steps that each sequence of a batch (batch, time, ...) has, from 1 to its time axis; what comes after is
+        padding, which layers that look at several steps leave out. None: all sequences fill the time axis.
+    past : Past or None
+        Where the sequences go through in parts: what the layers keep of the parts before. There is no way back then.
     """
 
     training: bool = False
@@ -47,6 +50,7 @@ class Mode(NamedTuple):
     dropout_rate: float | None = None
     backward: bool = True
     lengths: np.ndarray | None = None
+    past: Past | None = None
 
 
 INFERENCE = Mode()
@@ -113,6 +117,8 @@ class Layer(MutableMapping):
     undoes_relu: ClassVar[bool] = False
     #: Whether its input is row numbers, which reach it as they are: no cast to the dtype of the network may round them.
     takes_ids: ClassVar[bool] = False
+    #: Whether steps that go through after others, with the same ``mode.past``, come out as if all went through at once.
+    decodes: ClassVar[bool] = False
     #: True if a 3-D input is one image, False if it is (batch, sequence, features), None if the next layer decides.
     takes_images: ClassVar[bool | None] = None
 

@@ -25,6 +25,8 @@ class Rule(NamedTuple):
     lengths: np.ndarray | None
     mask: np.ndarray | None
     slopes: np.ndarray | None
+    dropout: float = 0.0
+    key: int = 0
 
 
 class AttentionSaved(NamedTuple):
@@ -49,6 +51,8 @@ def attention(
     window: int | None = None,
     alibi: np.ndarray | None = None,
     scale: float | None = None,
+    dropout: float = 0.0,
+    key: int = 0,
     keep: bool = True,
 ) -> tuple[np.ndarray, AttentionSaved | None]:
     """Let every query take the mean of the values, weighted by the softmax of its products with the keys.
@@ -72,6 +76,10 @@ def attention(
         Slopes: ``slope * |i - j|`` is taken off the scores; see ``alibi_slopes``.
     scale : float, optional
         Factor of the products; default ``1 / sqrt(d)``.
+    dropout : float in [0, 1), default 0.0
+        Share of the weights to drop; the others are divided by ``1 - dropout``.
+    key : int in [0, 2**64)
+        Selects the weights that are dropped, as for ``ops.dropout``.
     keep : bool, default True
         Whether ``attention_backward`` may follow.
 
@@ -111,6 +119,9 @@ def attention(
     q, k, v = (_heads("attention", name, x) for name, x in (("q", q), ("k", k), ("v", v)))
     _check_shapes("attention", q, k, v)
     rule = _rule("attention", q, k, causal, mask, lengths, window, alibi, scale)
+    if dropout:
+        dropout = checks.fraction("attention", "dropout", dropout, one=False)
+        rule = rule._replace(dropout=dropout, key=checks.integer("attention", "key", key, 0, 2**64 - 1))
     batch, heads, tokens, d = q.shape
     y = empty((batch, tokens, heads, d), q.dtype).transpose(0, 2, 1, 3)
     lse = empty((batch, heads, tokens), q.dtype)

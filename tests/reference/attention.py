@@ -33,7 +33,16 @@ def weights(q, k, scale, added):
     return np.divide(e, total, out=np.zeros_like(e), where=total > 0)
 
 
-def attention_and_gradients(q, k, v, dy, scale=None, **rule):
+def kept(shape, rate, key):
+    """1 / (1 - rate) where the 32 upper bits of splitmix64 (Steele, Lea & Flood 2014, figure 16) say so, else 0."""
+    z = np.uint64(key) + np.arange(1, np.prod(shape) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return ((z >> np.uint64(32)) >= np.uint64(rate * 2**32)).reshape(shape) / (1 - rate)
+
+
+def attention_and_gradients(q, k, v, dy, scale=None, dropout=0.0, key=0, **rule):
     """(y, dq, dk, dv) in float64; k and v may have fewer heads."""
     q, k, v, dy = (np.asarray(x, np.float64) for x in (q, k, v, dy))
     (batch, heads, tokens, d), (_, kv_heads, keys, _) = q.shape, k.shape
@@ -41,14 +50,15 @@ def attention_and_gradients(q, k, v, dy, scale=None, **rule):
     scale = d**-0.5 if scale is None else scale
     k_all, v_all = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
     p = weights(q, k_all, scale, bias(tokens, keys, batch, heads, **rule))
-    dp = np.einsum("bhid,bhjd->bhij", dy, v_all)
+    drop = kept(p.shape, dropout, key)
+    dp = np.einsum("bhid,bhjd->bhij", dy, v_all) * drop
     ds = p * (dp - (p * dp).sum(axis=-1, keepdims=True)) * scale
     shared = (batch, kv_heads, group, keys, d)
     return (
-        p @ v_all,
+        (p * drop) @ v_all,
         ds @ k_all,
         np.einsum("bhij,bhid->bhjd", ds, q).reshape(shared).sum(axis=2),
-        np.einsum("bhij,bhid->bhjd", p, dy).reshape(shared).sum(axis=2),
+        np.einsum("bhij,bhid->bhjd", p * drop, dy).reshape(shared).sum(axis=2),
     )
 
 
@@ -81,6 +91,7 @@ def rules(rng, batch, heads, tokens, keys, dtype):
         {"mask": rng.random((batch, 1, 1, keys)) < 0.6, "causal": True},
         {"mask": rng.normal(size=(1, heads, tokens, keys)).astype(dtype), "lengths": lengths},
         {"scale": 0.3, "causal": True, "alibi": rng.uniform(0, 1, heads).astype(dtype), "lengths": lengths},
+        {"dropout": 0.4, "key": 2**63 + 5, "causal": True},
     ]
 
 
@@ -116,7 +127,8 @@ def case_forward(rng, dtype):
     for q, k, v, dy, rule in problems(rng, dtype):
         y, lse = forward(q, k, v, rule)
         close(y, attention_and_gradients(q, k, v, dy, **rule)[0], dtype)
-        assert (np.isinf(lse) == ~y.any(axis=-1)).all() or q.shape[3] == 1
+        if "dropout" not in rule:
+            assert (np.isinf(lse) == ~y.any(axis=-1)).all()
 
 
 def case_backward(rng, dtype):
@@ -141,4 +153,5 @@ CASES = {
     "attention_rows": case_forward,
     "attention_delta": case_backward,
     "attention_gradient": case_backward,
+    "attention_dropout": case_backward,
 }
