@@ -25,6 +25,9 @@ VERBS = {
     "add_layernorm": ((2, 8, 9), {}, {"normalized_shape": 2}),
     "add_groupnorm": ((4, 8, 9), {"num_groups": 2}, {"num_channels": 4}),
     "add_instancenorm": ((2, 8, 9), {}, {"num_features": 2}),
+    "add_positional_encoding": ((5, 6), {}, {"d_model": 6}),
+    "add_multihead_attention": ((5, 6), {"num_heads": 2}, {"d_model": 6}),
+    "add_transformer_block": ((5, 6), {"num_heads": 2}, {"d_model": 6}),
 }
 #: Those of layers that take any.
 OTHERS = {
