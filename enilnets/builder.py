@@ -401,10 +401,9 @@ class Builder(Network):
         """Append a pre-norm transformer block; see ``layers.TransformerBlock``."""
         num_heads = needed("add_transformer_block", "num_heads", num_heads)
         d_model = self._size("add_transformer_block", "d_model", d_model, -1, input_shape)
-        attention = (num_kv_heads, causal, rotary, alibi, window, use_bias, init_method)
-        layer = TransformerBlock(
-            *(d_model, num_heads, d_ff, activation, dropout, epsilon), *attention, dtype=self.dtype, rng=self.rng
-        )
+        mlp: Any = (d_ff, activation, dropout, epsilon)
+        options: Any = (num_kv_heads, causal, rotary, alibi, window, use_bias, init_method)
+        layer = TransformerBlock(d_model, num_heads, *mlp, *options, dtype=self.dtype, rng=self.rng)
         return self.add(layer, input_shape)
 
     def add_dropout(self: Net, rate: float = 0.5, *, input_shape: InputShape = None) -> Net:

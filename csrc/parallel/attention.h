@@ -56,7 +56,7 @@ static inline void tile_product(int dtype, void *c, ptrdiff_t c_row, strided_mat
     p.m = m, p.n = n, p.k = k;
     p.a_row = a.row, p.a_column = a.column, p.b_row = b.row, p.b_column = b.column, p.c_row = c_row, p.c_column = 1;
     p.axes = 0, p.accumulate = accumulate, p.activation = EN_LINEAR;
-    p.form = EN_GEMM_PANEL, p.transposed = 0, p.direct = b.column == 1 && m <= EN_GEMM_DIRECT_ROWS;
+    p.form = EN_GEMM_PANEL, p.transposed = 0, p.direct = 0;
     const gemm_part part = {0, m, 0, n, 0, 1};
     matrix_product(dtype, c, a.start, b.start, NULL, NULL, NULL, &p, &part);
 }
