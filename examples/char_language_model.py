@@ -52,6 +52,7 @@ def bits(net, ids, n_windows=64):
 
 
 def main(quick):
+    """Train, compare with models that count characters, and write."""
     rng = np.random.default_rng(0)
     corpus = text(rng, 60_000)
     alphabet = sorted(set(corpus))
