@@ -58,6 +58,18 @@ class Embedding(NamedTuple):
     width: int
 
 
+class Transformer(NamedTuple):
+    """Pre-norm block without mask over (tokens, width); GELU in the tanh form."""
+
+    width: int
+    heads: int
+    hidden: int
+
+
+class TokenMean(NamedTuple):
+    """(tokens, width) to (width,)."""
+
+
 class Product(NamedTuple):
     """(m, k) @ (k, n); the right side is the transpose of an (n, k) array if ``transposed``, as in a dense layer."""
 
@@ -67,7 +79,7 @@ class Product(NamedTuple):
     transposed: bool = False
 
 
-Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten | Embedding
+Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten | Embedding | Transformer | TokenMean
 
 
 @dataclass(frozen=True)
@@ -76,10 +88,11 @@ class Workload:
 
     Attributes
     ----------
-    kind : {"train", "infer", "act", "vae", "adam", "matmul", "returns", "gae"}
+    kind : {"train", "infer", "act", "vae", "adam", "matmul", "attention", "returns", "gae"}
         What one call does: a training step (Adam, cross-entropy over the last layer's logits), a forward pass in
         inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
-        a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``, or the discounted
+        a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``,
+        causal attention and its gradients for q, k, v and dy of ``shapes`` (batch, heads, tokens, d), or the discounted
         returns or generalised advantages of an episode of ``shapes``: rewards, and the states' values.
     bound : {"gemm", "memory", "overhead"}
         What limits it: decides whether GFLOP/s, GB/s or the number of calls is shown beside it.
@@ -115,17 +128,20 @@ class Workload:
     @property
     def returns_output(self) -> bool:
         """Whether a call returns an output that can be compared."""
-        return self.kind in ("infer", "act", "matmul", "returns", "gae")
+        return self.kind in ("infer", "act", "matmul", "attention", "returns", "gae")
 
     @property
     def flops(self) -> int:
         """Operations of the matrix products and convolutions of one call; the first layer needs no input gradient."""
         if self.product:
             return 2 * self.product.m * self.product.k * self.product.n
+        if self.kind == "attention":  # half of the pairs; two products forward, four back
+            batch, heads, tokens, d = self.shapes[0]
+            return 6 * batch * heads * tokens**2 * d
         forward = [cost for _, _, _, cost in walk(self.layers, self.shape)]
         total = sum(forward)
         if self.trains:
-            total = 3 * total - forward[0]
+            total = 3 * total - (0 if isinstance(self.layers[0], Transformer) else forward[0])
         total += 3 * sum(cost for _, _, _, cost in walk(self.decoder, (self.latent,)))
         return total * self.batch
 
@@ -151,6 +167,11 @@ def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape
                 shape = (prod(shape),)
             case Embedding(_, width):
                 shape = (*shape, width)
+            case Transformer(width, _, hidden):
+                tokens = shape[0]
+                cost = 2 * tokens * width * (4 * width + 2 * hidden) + 4 * tokens**2 * width
+            case TokenMean():
+                shape = shape[1:]
         yield layer, before, shape, cost
 
 
@@ -178,6 +199,7 @@ VGG = (
 )
 ENCODER, DECODER = mlp((784, 512, 256, 64), "swish"), mlp((32, 256, 512, 784), "swish")
 IMAGE = (1, 28, 28)
+BLOCK = (Transformer(128, 8, 512), TokenMean(), Dense(128, 10))
 WORDS = (Embedding(50_000, 128), Flatten(), Dense(32 * 128, 10))
 
 WORKLOADS = (
@@ -198,6 +220,8 @@ WORKLOADS = (
         "vae_train_784_512_256_z32_b64", "vae", "gemm", 1700, 2.3, ENCODER, 64, (784,), decoder=DECODER, latent=32
     ),
     Workload("embedding_train_50k_d128_b64x32", "train", "overhead", None, 10, WORDS, 64, (32,)),
+    Workload("transformer_block_train_d128_h8_t128_b16", "train", "gemm", 9000, 2, BLOCK, 16, (128, 128)),
+    Workload("attention_causal_h8_t4096_d64", "attention", "gemm", shapes=((1, 8, 4096, 64),) * 4),
     Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
     Workload("returns_100k_steps", "returns", "overhead", 500, shapes=((100_000,),)),
     Workload("gae_100k_steps", "gae", "overhead", 500, shapes=((100_000,), (100_001,))),
@@ -206,4 +230,4 @@ WORKLOADS = (
 )
 
 #: Rows that the library has no layers for.
-NOT_YET = ("lstm_train_h128_t64_b32", "transformer_block_train_d128_h8_t128_b16")
+NOT_YET = ("lstm_train_h128_t64_b32",)
