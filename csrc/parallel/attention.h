@@ -163,8 +163,10 @@ static inline void attention_forward_unit(const attention_call *p, ptrdiff_t uni
     attention_rows(dtype, (void *)y.start, lse, top, sum, queries, p->d, y.token);
 }
 
-/* The gradients that the queries of one tile give to themselves and to one head of the keys. */
-static inline void attention_backward_tile(const attention_call *p, ptrdiff_t b, ptrdiff_t h, ptrdiff_t query, char *work)
+/* The gradients that the queries of one tile give to themselves and to one head of the keys, added to those that are
+ * there if `add`. */
+static inline void attention_backward_tile(const attention_call *p, ptrdiff_t b, ptrdiff_t h, ptrdiff_t query, int add,
+                                           char *work)
 {
     const int dtype = p->dtype;
     const ptrdiff_t queries = en_least(p->tokens - query, EN_ATTENTION_QUERIES), kv = h / (p->heads / p->kv_heads);
@@ -191,9 +193,9 @@ static inline void attention_backward_tile(const attention_call *p, ptrdiff_t b,
         attention_gradient(dtype, s, dp, lse, delta, scale, p->scale, keys, width);
         tile_dropout(p, s, b, h, query, key, keys, queries, width);
         tile_product(dtype, dv.start, dv.token, (strided_matrix){s, width, 1}, (strided_matrix){dy.start, dy.token, 1},
-                     keys, queries, p->d, 1);
+                     keys, queries, p->d, add);
         tile_product(dtype, dk.start, dk.token, (strided_matrix){dp, width, 1}, (strided_matrix){q.start, q.token, 1},
-                     keys, queries, p->d, 1);
+                     keys, queries, p->d, add);
         tile_product(dtype, dq.start, dq.token, (strided_matrix){dp, 1, width}, (strided_matrix){k.start, k.token, 1},
                      queries, keys, p->d, key > first);
     }
@@ -203,11 +205,14 @@ static inline void attention_backward_tile(const attention_call *p, ptrdiff_t b,
 static inline void attention_backward_unit(const attention_call *p, ptrdiff_t unit, char *work)
 {
     const ptrdiff_t group = p->heads / p->kv_heads, kv = unit % p->kv_heads, b = unit / p->kv_heads;
-    clear_rows(p->dtype, rows_of(p, &p->dk, b, kv, 0), p->keys, p->d);
-    clear_rows(p->dtype, rows_of(p, &p->dv, b, kv, 0), p->keys, p->d);
+    const int all = !p->causal && !p->window && !p->lengths; /* the first queries see every key */
+    if (!all) {
+        clear_rows(p->dtype, rows_of(p, &p->dk, b, kv, 0), p->keys, p->d);
+        clear_rows(p->dtype, rows_of(p, &p->dv, b, kv, 0), p->keys, p->d);
+    }
     for (ptrdiff_t h = kv * group; h < (kv + 1) * group; ++h)
         for (ptrdiff_t query = 0; query < p->tokens; query += EN_ATTENTION_QUERIES)
-            attention_backward_tile(p, b, h, query, work);
+            attention_backward_tile(p, b, h, query, !all || h > kv * group || query > 0, work);
 }
 
 static inline void attention_block(void *context, ptrdiff_t block, int worker)

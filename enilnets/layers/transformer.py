@@ -153,4 +153,5 @@ class TransformerBlock(Container):
 
     def describe(self) -> str:
         """See Layer."""
-        return f"{self.attention.describe()[: -len(str(self.attention.n_parameters))]}{self.n_parameters}"
+        width, heads = self.attention.d_model, self.attention.num_heads
+        return f"Width: {width:6d} Heads: {heads:4d} Params: {self.n_parameters}"
