@@ -39,6 +39,13 @@ cdef extern from *:
         double dropout
         uint64_t dropout_key
     int attention_run(attention_call *call) nogil
+    ctypedef struct rotary_call:
+        int dtype
+        attention_array x
+        const void *cosines
+        const void *sines
+        Py_ssize_t batch, heads, tokens, pairs
+    void rotary_run(rotary_call *call) nogil
 
 include "runtime/module.pxi"
 
@@ -195,5 +202,24 @@ def backward(dq, dkv, dy, y, lse, q, k, v, double scale, bint causal=False, Py_s
             failed = attention_run(&call)
         if failed:
             raise MemoryError
+    finally:
+        release(&a)
+
+
+def rotate(x, cosines, sines):
+    """Turn the pairs (i, i + d/2) of ``x`` (batch, heads, tokens, d), in place, by the angles of (tokens, d/2)."""
+    cdef Arrays a
+    cdef rotary_call call
+    a.count = 0
+    try:
+        take_heads(&a, &call.x, x, "x", ANY, ANY, ANY, ANY, True)
+        call.dtype = a.dtype
+        call.batch, call.heads, call.tokens, call.pairs = axis(&a, 0, 0), axis(&a, 0, 1), axis(&a, 0, 2), axis(&a, 0, 3) // 2
+        if 2 * call.pairs != axis(&a, 0, 3):
+            raise ValueError(f"x: expected an even last axis, got {axis(&a, 0, 3)}")
+        call.cosines = real(&a, cosines, "cosines", 2, False, call.tokens, call.pairs)
+        call.sines = real(&a, sines, "sines", 2, False, call.tokens, call.pairs)
+        with nogil:
+            rotary_run(&call)
     finally:
         release(&a)

@@ -162,5 +162,20 @@ static void EN_NAME(attention_dropout)(REAL *restrict x, uint64_t key, uint64_t 
         }
 }
 
+/* attention_rotate.  x: in/out (tokens, 2 pairs)   cosines, sines: in (tokens, pairs), of the angles a
+ * (x_i, x_j) <- (x_i cos a - x_j sin a, x_i sin a + x_j cos a),  j = i + pairs        Su et al. 2021, RoFormer, equation 34 */
+static void EN_NAME(attention_rotate)(REAL *restrict x, const REAL *restrict cosines, const REAL *restrict sines,
+                                      ptrdiff_t tokens, ptrdiff_t pairs, ptrdiff_t x_row)
+{
+    for (ptrdiff_t t = 0; t < tokens; ++t, x += x_row, cosines += pairs, sines += pairs) {
+        REAL *restrict first = x, *restrict second = x + pairs;
+        for (ptrdiff_t i = 0; i < pairs; ++i) {
+            const REAL a = first[i], b = second[i];
+            first[i] = a * cosines[i] - b * sines[i];
+            second[i] = a * sines[i] + b * cosines[i];
+        }
+    }
+}
+
 #undef WHOLE_UNITS
 #endif

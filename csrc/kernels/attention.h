@@ -34,7 +34,9 @@ typedef struct {
                                       const REAL *restrict delta, double scale, double dscale, ptrdiff_t keys, \
                                       ptrdiff_t width)) \
     KERNEL(void, attention_dropout, (REAL *restrict x, uint64_t key, uint64_t first, ptrdiff_t step, double rate, \
-                                     ptrdiff_t keys, ptrdiff_t queries, ptrdiff_t width))
+                                     ptrdiff_t keys, ptrdiff_t queries, ptrdiff_t width)) \
+    KERNEL(void, attention_rotate, (REAL *restrict x, const REAL *restrict cosines, const REAL *restrict sines, \
+                                    ptrdiff_t tokens, ptrdiff_t pairs, ptrdiff_t x_row))
 #include "kernels/table.h"
 
 #define attention_scores(dtype, ...) EN_CALL(attention, attention_scores, dtype, __VA_ARGS__)
@@ -42,5 +44,6 @@ typedef struct {
 #define attention_rows(dtype, ...) EN_CALL(attention, attention_rows, dtype, __VA_ARGS__)
 #define attention_delta(dtype, ...) EN_CALL(attention, attention_delta, dtype, __VA_ARGS__)
 #define attention_dropout(dtype, ...) EN_CALL(attention, attention_dropout, dtype, __VA_ARGS__)
+#define attention_rotate(dtype, ...) EN_CALL(attention, attention_rotate, dtype, __VA_ARGS__)
 #define attention_gradient(dtype, ...) EN_CALL(attention, attention_gradient, dtype, __VA_ARGS__)
 #endif

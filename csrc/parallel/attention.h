@@ -226,6 +226,33 @@ static inline void attention_block(void *context, ptrdiff_t block, int worker)
             attention_forward_unit(p, unit, work);
 }
 
+/* Rotations of all heads, in place. */
+typedef struct {
+    int dtype;
+    attention_array x;
+    const void *cosines, *sines;
+    ptrdiff_t batch, heads, tokens, pairs, block;
+} rotary_call;
+
+static inline void rotary_block(void *context, ptrdiff_t block, int worker)
+{
+    const rotary_call *p = context;
+    (void)worker;
+    for (ptrdiff_t i = block * p->block; i < en_least(p->batch * p->heads, (block + 1) * p->block); ++i)
+        attention_rotate(p->dtype, en_at(p->dtype, p->x.start, i / p->heads * p->x.batch + i % p->heads * p->x.head),
+                         p->cosines, p->sines, p->tokens, p->pairs, p->x.token);
+}
+
+static inline void rotary_run(rotary_call *p)
+{
+    const ptrdiff_t heads = p->batch * p->heads;
+    const double elements = (double)heads * (double)p->tokens * (double)p->pairs;
+    const int threads = en_threads(elements * (p->dtype == EN_F32 ? 0.5 : 1));
+    p->block = threads > 1 ? en_blocks(heads, 8 * threads) : heads;
+    if (heads > 0)
+        en_parallel(threads, en_blocks(heads, p->block), rotary_block, p);
+}
+
 /* Runs a call, backward if it has a dq; -1 if there is no memory for a workspace. */
 static inline int attention_run(attention_call *p)
 {

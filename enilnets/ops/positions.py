@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .. import checks
+from .._ext import attention as _kernels
 from ..errors import ShapeError
-from .array import empty, real
+from .array import output, real, same_shape
 
 __all__ = ["alibi_slopes", "rotary", "rotary_backward", "sinusoidal_table"]
 
@@ -65,7 +68,7 @@ def rotary(
         Place of the first token.
     base : float > 0, default 10000.0
     out : ndarray like x, optional
-        Where to write the result; may be ``x`` itself, of any strides.
+        Where to write the result; may be ``x`` itself. Of four axes, of any strides but along the last.
     inverse : bool, default False
         Rotate back.
 
@@ -94,19 +97,20 @@ def rotary(
     if not isinstance(x, np.ndarray) or x.ndim < 2 or x.shape[-1] % 2:
         got = f"shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
         raise ShapeError("rotary(x)", "shape (..., tokens, d) with an even d", got, "choose an even width of the heads")
-    if x is not out:
-        x = real("rotary", "x", x)
     base = checks.number("rotary", "base", base, 0.0, above=True)
     angles = _angles(x.shape[-2], x.shape[-1] // 2, checks.size("rotary", "start", start, 0), base)
-    cos, sin = np.cos(angles).astype(x.dtype), np.sin(-angles if inverse else angles).astype(x.dtype)
-    y = empty(x.shape, x.dtype) if out is None else out
-    a, b = np.split(x, 2, axis=-1)
-    first = a * cos
-    first -= b * sin
-    second = b * cos
-    second += a * sin
-    y[..., : x.shape[-1] // 2] = first
-    y[..., x.shape[-1] // 2 :] = second
+    cosines, sines = np.cos(angles).astype(x.dtype), np.sin(-angles if inverse else angles).astype(x.dtype)
+    if out is None or out.ndim != 4:
+        y = output("rotary", out, x.shape, x.dtype)
+    else:
+        same_shape("rotary", "out", out, x.shape)
+        y = out
+    if y is not x:
+        np.copyto(y, real("rotary", "x", x))
+    try:
+        _kernels.rotate(y if y.ndim == 4 else y.reshape(1, math.prod(y.shape[:-2]), *y.shape[-2:]), cosines, sines)
+    except ValueError as refusal:
+        raise ShapeError("rotary(out)", "an array that can be written in place", str(refusal), "leave it out") from None
     return y
 
 

@@ -158,3 +158,28 @@ def test_no_tokens_features_or_heads(shape, dtype):
     q = np.ones(shape, dtype)
     with pytest.raises(ValueError, match="at least one"):
         attention.forward(q.copy(), np.ones(shape[:3], dtype), q, q, q, 1.0)
+
+
+@pytest.mark.parametrize(
+    "x, cosines, sines",
+    [
+        ((2, 3, 5, 7), (5, 3), (5, 3)),
+        ((2, 3, 5, 6), (5, 2), (5, 3)),
+        ((2, 3, 5, 6), (5, 3), (4, 3)),
+        ((3, 5, 6), (5, 3), (5, 3)),
+    ],
+)
+def test_rotations_that_do_not_fit(x, cosines, sines, dtype):
+    with pytest.raises(ValueError):
+        attention.rotate(np.ones(x, dtype), np.ones(cosines, dtype), np.ones(sines, dtype))
+
+
+def test_rotations_are_of_one_dtype_and_of_memory_of_their_own(dtype):
+    x, angles = np.ones((2, 3, 5, 6), dtype), np.ones((5, 3), dtype)
+    with pytest.raises(TypeError):
+        attention.rotate(x, angles.astype("f4" if dtype == "f8" else "f8"), angles)
+    with pytest.raises(ValueError, match="share memory"):
+        attention.rotate(np.lib.stride_tricks.as_strided(x, strides=(0, *x.strides[1:])), angles, angles)
+    x.flags.writeable = False
+    with pytest.raises(ValueError, match="writable"):
+        attention.rotate(x, angles, angles)

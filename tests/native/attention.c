@@ -146,6 +146,26 @@ TEST(attention_dropout)
     }
 }
 
+TEST(attention_rotate)
+{
+    FOR_TILES { /* `keys` tokens of `queries` pairs, in rows of two of them and some more */
+        const ptrdiff_t row = 2 * queries + width % 3;
+        REAL *x = RANDOM(keys * row, -1, 1), *before = UNSET(keys * row);
+        REAL *cosines = RANDOM(keys * queries, -1, 1), *sines = RANDOM(keys * queries, -1, 1);
+        memcpy(before, x, (size_t)(keys * row) * sizeof *x);
+        CALL(attention_rotate)(x, cosines, sines, keys, queries, row);
+        FOR_PAIRS {
+            const wide a = before[j * row + i], b = before[j * row + queries + i];
+            const wide c = cosines[j * queries + i], s = sines[j * queries + i];
+            agree("first", j * row + i, x[j * row + i], a * c - b * s, 4 * EPS);
+            agree("second", j * row + i, x[j * row + queries + i], a * s + b * c, 4 * EPS);
+        }
+        EACH(j, keys)
+            for (ptrdiff_t i = 2 * queries; i < row; ++i)
+                agree("behind the pairs", j * row + i, x[j * row + i], before[j * row + i], 0);
+    }
+}
+
 #undef FOR_TILES
 #undef FOR_PAIRS
 #endif

@@ -49,6 +49,11 @@ def test_rotary_in_place_and_in_views(dtype, rng):
     assert rotary(view, out=view) is view and view.dtype == dtype
     np.testing.assert_array_equal(view, want)
     np.testing.assert_allclose(rotary_backward(view), rotary(want, inverse=True))
+    assert rotary(np.zeros((0, 3, 4), dtype)).shape == (0, 3, 4) and rotary(np.zeros((2, 0, 4), dtype)).size == 0
+    matrix = x[0, 0]
+    want = rotary(matrix.copy())
+    assert rotary(matrix, out=matrix) is matrix
+    np.testing.assert_array_equal(matrix, want)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +74,12 @@ def test_alibi_slopes(heads, want):
 def test_refused():
     with pytest.raises(ShapeError, match="even"):
         rotary(np.zeros((3, 5)))
+    with pytest.raises(ShapeError, match="out"):
+        rotary(np.zeros((3, 4)), out=np.zeros((3, 8))[:, ::2])
+    with pytest.raises(ShapeError, match="out"):
+        rotary(np.zeros((1, 2, 3, 4)), out=np.zeros((1, 2, 3, 8))[..., ::2])
+    with pytest.raises(ShapeError, match="out"):
+        rotary(np.zeros((1, 2, 3, 4)), out=np.zeros((1, 2, 4, 4)))
     with pytest.raises(ConfigError, match="base"):
         rotary(np.zeros((3, 4)), base=0.0)
     with pytest.raises(ConfigError, match="heads"):

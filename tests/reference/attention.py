@@ -146,6 +146,22 @@ def case_backward(rng, dtype):
             np.testing.assert_array_equal(joint, np.concatenate([dq, dkv], axis=1))
 
 
+def case_rotate(rng, dtype):
+    for batch, heads, tokens, pairs in [
+        (1, 1, 1, 1),
+        (2, 3, 5, 4),
+        (3, 1, 7, 17),
+        (1, 2, 4, 40),
+        (0, 1, 2, 3),
+        (40, 8, 20, 8),
+    ]:
+        x = rng.normal(size=(batch, tokens, heads, 2 * pairs)).astype(dtype)
+        angles = rng.uniform(0, 7, (tokens, pairs))
+        turned = (x[..., :pairs] + 1j * x[..., pairs:]) * np.exp(1j * angles)[:, None]
+        attention.rotate(x.transpose(0, 2, 1, 3), np.cos(angles).astype(dtype), np.sin(angles).astype(dtype))
+        close(x, np.concatenate([turned.real, turned.imag], axis=-1), dtype)
+
+
 #: The module runs its kernels together, so each case runs the pass that its kernel is part of.
 CASES = {
     "attention_scores": case_forward,
@@ -154,4 +170,5 @@ CASES = {
     "attention_delta": case_backward,
     "attention_gradient": case_backward,
     "attention_dropout": case_backward,
+    "attention_rotate": case_rotate,
 }
