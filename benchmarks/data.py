@@ -7,7 +7,7 @@ from math import prod, sqrt
 
 import numpy as np
 
-from benchmarks.workloads import BatchNorm, Conv, Dense, Embedding, Layer, Lstm, Product, Shape, Workload
+from benchmarks.workloads import BatchNorm, Conv, Dense, Embedding, Layer, Lstm, Product, Shape, Transformer, Workload
 
 __all__ = ["LABEL_SETS", "LEARNING_RATE", "Data", "make_data"]
 
@@ -88,7 +88,23 @@ def initial(layer: Layer, dtype: str, rng: np.random.Generator) -> Arrays:
             recurrent = weights((4 * n_out, n_out), dtype, rng)["weights"]
             of_input = weights((4 * n_out, n_in), dtype, rng)
             return {"weights": of_input["weights"], "recurrent_weights": recurrent, "bias": of_input["bias"]}
+        case Transformer(width, _, hidden):
+            return block(width, hidden, dtype, rng)
     return {}
+
+
+def block(width: int, hidden: int, dtype: str, rng: np.random.Generator) -> Arrays:
+    """The parameters of a transformer block, by the names that they have in the library."""
+    norm = {"gamma": np.ones(width, dtype), "beta": np.zeros(width, dtype)}
+    qkv, out = weights((3 * width, width), dtype, rng), weights((width, width), dtype, rng)
+    parts = {
+        "norm1": norm,
+        "attention": {**qkv, "out_weights": out["weights"], "out_bias": out["bias"]},
+        "norm2": norm,
+        "mlp.0": weights((hidden, width), dtype, rng),
+        "mlp.2": weights((width, hidden), dtype, rng),
+    }
+    return {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
 
 
 def weights(shape: Shape, dtype: str, rng: np.random.Generator) -> Arrays:

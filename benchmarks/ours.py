@@ -18,13 +18,31 @@ from benchmarks.workloads import (
     Layer,
     Lstm,
     MaxPool,
+    TokenMean,
+    Transformer,
     Workload,
 )
-from enilnets import NeuralNet, compute_returns, gae, losses, optim
+from enilnets import NeuralNet, compute_returns, gae, layers, losses, optim
+from enilnets.ops.attention import attention, attention_backward
 from enilnets.ops.matmul import matmul
 from enilnets.parameters import Arena, Parameter
 
 __all__ = ["BUILDERS"]
+
+
+class MeanOfTokens(layers.Layer):
+    """(batch, tokens, width) to (batch, width): a layer of one's own, as a user writes it."""
+
+    type = "mean_of_tokens"
+
+    def output_shape(self, shape):
+        return shape[1:]
+
+    def forward(self, x, mode=layers.INFERENCE):
+        return x.mean(axis=1), x.shape
+
+    def backward_delta(self, dz, saved, *, params=True, inputs=True):
+        return np.broadcast_to((dz / dz.dtype.type(saved[1]))[:, None], saved) if inputs else None
 
 
 def network(workload: Workload, layers: tuple[Layer, ...], parameters: list[Arrays], head: str = "linear") -> NeuralNet:
@@ -49,6 +67,10 @@ def network(workload: Workload, layers: tuple[Layer, ...], parameters: list[Arra
                 net.add_embedding(rows, width)
             case Lstm(n_in, n_out):
                 net.add_lstm(n_in, n_out)
+            case Transformer(width, heads, hidden):
+                net.add_transformer_block(width, heads, hidden)
+            case TokenMean():
+                net.add(MeanOfTokens(dtype=workload.dtype))
     net.set_weights(parameters)
     return net
 
@@ -109,6 +131,17 @@ def product(workload: Workload, data: Data):
     return lambda: matmul(a, b, out)
 
 
+def long_attention(workload: Workload, data: Data):
+    q, k, v, dy = data.arrays
+
+    def step() -> np.ndarray:
+        y, saved = attention(q, k, v, causal=True)
+        attention_backward(dy, saved)
+        return y
+
+    return step
+
+
 def discounted(workload: Workload, data: Data):
     (rewards,) = data.arrays
     return lambda: compute_returns(rewards, 0.99)
@@ -126,6 +159,7 @@ BUILDERS = {
     "vae": vae,
     "adam": adam,
     "matmul": product,
+    "attention": long_attention,
     "returns": discounted,
     "gae": advantages,
 }

@@ -65,6 +65,18 @@ class Lstm(NamedTuple):
     n_out: int
 
 
+class Transformer(NamedTuple):
+    """Pre-norm block without mask over (tokens, width); GELU in the tanh form."""
+
+    width: int
+    heads: int
+    hidden: int
+
+
+class TokenMean(NamedTuple):
+    """(tokens, width) to (width,)."""
+
+
 class Product(NamedTuple):
     """(m, k) @ (k, n); the right side is the transpose of an (n, k) array if ``transposed``, as in a dense layer."""
 
@@ -74,7 +86,7 @@ class Product(NamedTuple):
     transposed: bool = False
 
 
-Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten | Embedding | Lstm
+Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten | Embedding | Lstm | Transformer | TokenMean
 
 
 @dataclass(frozen=True)
@@ -83,10 +95,11 @@ class Workload:
 
     Attributes
     ----------
-    kind : {"train", "infer", "act", "vae", "adam", "matmul", "returns", "gae"}
+    kind : {"train", "infer", "act", "vae", "adam", "matmul", "attention", "returns", "gae"}
         What one call does: a training step (Adam, cross-entropy over the last layer's logits), a forward pass in
         inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
-        a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``, or the discounted
+        a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``,
+        causal attention and its gradients for q, k, v and dy of ``shapes`` (batch, heads, tokens, d), or the discounted
         returns or generalised advantages of an episode of ``shapes``: rewards, and the states' values.
     bound : {"gemm", "memory", "overhead"}
         What limits it: decides whether GFLOP/s, GB/s or the number of calls is shown beside it.
@@ -122,18 +135,26 @@ class Workload:
     @property
     def returns_output(self) -> bool:
         """Whether a call returns an output that can be compared."""
-        return self.kind in ("infer", "act", "matmul", "returns", "gae")
+        return self.kind in ("infer", "act", "matmul", "attention", "returns", "gae")
 
     @property
     def flops(self) -> int:
         """Operations of the matrix products and convolutions of one call; the first layer needs no input gradient."""
         if self.product:
             return 2 * self.product.m * self.product.k * self.product.n
+        if self.kind == "attention":  # half of the pairs; two products forward, four back
+            batch, heads, tokens, d = self.shapes[0]
+            return 6 * batch * heads * tokens**2 * d
         forward = [cost for _, _, _, cost in walk(self.layers, self.shape)]
         total = sum(forward)
         if self.trains:
-            first = self.layers[0]
-            of_input = 8 * self.shape[0] * first.n_in * first.n_out if isinstance(first, Lstm) else forward[0]
+            match self.layers[0]:
+                case Lstm(n_in, n_out):
+                    of_input = 8 * self.shape[0] * n_in * n_out
+                case Transformer():
+                    of_input = 0  # its first normalisation has parameters
+                case _:
+                    of_input = forward[0]
             total = 3 * total - of_input
         total += 3 * sum(cost for _, _, _, cost in walk(self.decoder, (self.latent,)))
         return total * self.batch
@@ -162,6 +183,11 @@ def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape
                 shape = (*shape, width)
             case Lstm(n_in, n_out):
                 shape, cost = (n_out,), 8 * shape[0] * (n_in + n_out) * n_out
+            case Transformer(width, _, hidden):
+                tokens = shape[0]
+                cost = 2 * tokens * width * (4 * width + 2 * hidden) + 4 * tokens**2 * width
+            case TokenMean():
+                shape = shape[1:]
         yield layer, before, shape, cost
 
 
@@ -189,6 +215,7 @@ VGG = (
 )
 ENCODER, DECODER = mlp((784, 512, 256, 64), "swish"), mlp((32, 256, 512, 784), "swish")
 IMAGE = (1, 28, 28)
+BLOCK = (Transformer(128, 8, 512), TokenMean(), Dense(128, 10))
 WORDS = (Embedding(50_000, 128), Flatten(), Dense(32 * 128, 10))
 
 WORKLOADS = (
@@ -211,6 +238,8 @@ WORKLOADS = (
     Workload("embedding_train_50k_d128_b64x32", "train", "overhead", None, 10, WORDS, 64, (32,)),
     Workload("lstm_train_h128_t64_b32", "train", "gemm", 3000, 1.35, (Lstm(32, 128), Dense(128, 10)), 32, (64, 32)),
     Workload("lstm_train_h32_t20_b32", "train", "overhead", 700, 1, (Lstm(10, 32), Dense(32, 3)), 32, (20, 10)),
+    Workload("transformer_block_train_d128_h8_t128_b16", "train", "gemm", 9000, 2, BLOCK, 16, (128, 128)),
+    Workload("attention_causal_h8_t4096_d64", "attention", "gemm", shapes=((1, 8, 4096, 64),) * 4),
     Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
     Workload("returns_100k_steps", "returns", "overhead", 500, shapes=((100_000,),)),
     Workload("gae_100k_steps", "gae", "overhead", 500, shapes=((100_000,), (100_001,))),
@@ -219,4 +248,4 @@ WORKLOADS = (
 )
 
 #: Rows that the library has no layers for.
-NOT_YET = ("transformer_block_train_d128_h8_t128_b16",)
+NOT_YET: tuple[str, ...] = ()

@@ -37,9 +37,12 @@ from .layers import (
     Layer,
     LayerNorm,
     MaxPool2D,
+    MultiHeadAttention,
+    PositionalEncoding,
     Residual,
     Sequential,
     Sparse,
+    TransformerBlock,
     Upsample2D,
 )
 from .layers.conv import Sides
@@ -447,6 +450,74 @@ class Builder(Network):
             raise ConfigError(where, f"settings among {', '.join(known)}", ", ".join(unknown))
         n_in = self._size(where, "n_in", n_in, -1, input_shape)
         layer = kind(n_in, hidden_size, *layout, **settings, dtype=self.dtype, rng=self.rng)
+        return self.add(layer, input_shape)
+
+    @all_or_nothing
+    def add_positional_encoding(
+        self: Net,
+        d_model: int | None = None,
+        kind: str = "sinusoidal",
+        max_tokens: int | None = None,
+        *,
+        input_shape: InputShape = None,
+    ) -> Net:
+        """Append what says where a token stands; see ``layers.PositionalEncoding``. A learned one has as many rows as
+        the input has tokens, if ``max_tokens`` is left out and that is known."""
+        d_model = self._size("add_positional_encoding", "d_model", d_model, -1, input_shape)
+        shape = self._shape_before(input_shape)
+        if kind == "learned" and max_tokens is None and shape is not None and len(shape) == 2:
+            max_tokens = shape[0]
+        layer = PositionalEncoding(d_model, kind, max_tokens, dtype=self.dtype, rng=self.rng)
+        return self.add(layer, input_shape)
+
+    @all_or_nothing
+    def add_multihead_attention(
+        self: Net,
+        d_model: int | None = None,
+        num_heads: int | None = None,
+        num_kv_heads: int | None = None,
+        causal: bool = False,
+        rotary: bool = False,
+        alibi: bool = False,
+        window: int | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        init_method: str = "xavier_uniform",
+        *,
+        input_shape: InputShape = None,
+    ) -> Net:
+        """Append attention of the sequence to itself; see ``layers.MultiHeadAttention``."""
+        num_heads = needed("add_multihead_attention", "num_heads", num_heads)
+        d_model = self._size("add_multihead_attention", "d_model", d_model, -1, input_shape)
+        settings = (num_kv_heads, causal, rotary, alibi, window, dropout, use_bias, init_method)
+        layer = MultiHeadAttention(d_model, num_heads, *settings, dtype=self.dtype, rng=self.rng)
+        return self.add(layer, input_shape)
+
+    @all_or_nothing
+    def add_transformer_block(
+        self: Net,
+        d_model: int | None = None,
+        num_heads: int | None = None,
+        d_ff: int | None = None,
+        activation: str = "gelu",
+        dropout: float = 0.0,
+        epsilon: float = 1e-5,
+        num_kv_heads: int | None = None,
+        causal: bool = False,
+        rotary: bool = False,
+        alibi: bool = False,
+        window: int | None = None,
+        use_bias: bool = True,
+        init_method: str = "xavier_uniform",
+        *,
+        input_shape: InputShape = None,
+    ) -> Net:
+        """Append a pre-norm transformer block; see ``layers.TransformerBlock``."""
+        num_heads = needed("add_transformer_block", "num_heads", num_heads)
+        d_model = self._size("add_transformer_block", "d_model", d_model, -1, input_shape)
+        mlp: Any = (d_ff, activation, dropout, epsilon)
+        options: Any = (num_kv_heads, causal, rotary, alibi, window, use_bias, init_method)
+        layer = TransformerBlock(d_model, num_heads, *mlp, *options, dtype=self.dtype, rng=self.rng)
         return self.add(layer, input_shape)
 
     def add_dropout(self: Net, rate: float = 0.5, *, input_shape: InputShape = None) -> Net:

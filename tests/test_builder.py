@@ -31,6 +31,9 @@ VERBS = {
     "add_bidirectional_rnn": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
     "add_bidirectional_lstm": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
     "add_bidirectional_gru": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
+    "add_positional_encoding": ((5, 6), {}, {"d_model": 6}),
+    "add_multihead_attention": ((5, 6), {"num_heads": 2}, {"d_model": 6}),
+    "add_transformer_block": ((5, 6), {"num_heads": 2}, {"d_model": 6}),
 }
 #: Those of layers that take any.
 OTHERS = {

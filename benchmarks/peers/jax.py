@@ -22,6 +22,8 @@ from benchmarks.workloads import (
     Flatten,
     Lstm,
     MaxPool,
+    TokenMean,
+    Transformer,
     Workload,
     walk,
 )
@@ -91,6 +93,10 @@ def apply(layers, parameters, x, running=()):
                 x = p[0][x]
             case Lstm():
                 x = last_step(p, x)
+            case Transformer(_, heads, _):
+                x = transformer(x, heads, *p)
+            case TokenMean():
+                x = x.mean(1)
     return x, updated
 
 
@@ -107,6 +113,20 @@ def last_step(parameters, x):
 
     zeros = jnp.zeros((x.shape[0], u.shape[0]), x.dtype)
     return jax.lax.scan(step, (zeros, zeros), sums)[0][0]
+
+
+def normalised(x, gamma, beta):
+    mean, var = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    return (x - mean) * jax.lax.rsqrt(var + 1e-5) * gamma + beta
+
+
+def transformer(x, heads, gamma1, beta1, w, b, w_out, b_out, gamma2, beta2, w_up, b_up, w_down, b_down):
+    """A pre-norm block, its parameters in the order of ``data.block``."""
+    batch, tokens, width = x.shape
+    qkv = (normalised(x, gamma1, beta1) @ w.T + b).reshape(batch, tokens, 3, heads, width // heads)
+    y = jax.nn.dot_product_attention(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]).reshape(x.shape)
+    x = x + y @ w_out.T + b_out
+    return x + jax.nn.gelu(normalised(x, gamma2, beta2) @ w_up.T + b_up) @ w_down.T + b_down
 
 
 def channels_last(x: np.ndarray) -> jax.Array:

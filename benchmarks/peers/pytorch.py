@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import cycle
 
 import torch
@@ -20,11 +21,14 @@ from benchmarks.workloads import (
     Layer,
     Lstm,
     MaxPool,
+    TokenMean,
+    Transformer,
     Workload,
 )
 
 __all__ = ["COMPILED", "EAGER", "prepare"]
 
+NORM_NAMES = (("gamma", "weight"), ("beta", "bias"))
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "swish": nn.SiLU}
 
 
@@ -59,7 +63,37 @@ def module(layer: Layer, arrays: Arrays, dtype: torch.dtype) -> list[nn.Module]:
             return [nn.Embedding(rows, width, _weight=torch.tensor(arrays["weights"]))]
         case Lstm(n_in, n_out):
             return [LastStep(n_in, n_out, arrays, dtype)]
+        case Transformer(width, heads, hidden):
+            gelu = partial(F.gelu, approximate="tanh")
+            options = {"batch_first": True, "norm_first": True, "dtype": dtype}
+            return [load_block(nn.TransformerEncoderLayer(width, heads, hidden, 0.0, gelu, **options), arrays)]
+        case TokenMean():
+            return [Mean()]
     raise TypeError(layer)
+
+
+#: Where a transformer block's parameters are in PyTorch's.
+BLOCK_NAMES = {
+    "attention.weights": "self_attn.in_proj_weight",
+    "attention.bias": "self_attn.in_proj_bias",
+    "attention.out_weights": "self_attn.out_proj.weight",
+    "attention.out_bias": "self_attn.out_proj.bias",
+    "mlp.0.weights": "linear1.weight",
+    "mlp.0.bias": "linear1.bias",
+    "mlp.2.weights": "linear2.weight",
+    "mlp.2.bias": "linear2.bias",
+    **{f"{norm}.{ours}": f"{norm}.{theirs}" for norm in ("norm1", "norm2") for ours, theirs in NORM_NAMES},
+}
+
+
+def load_block(block: nn.Module, arrays: Arrays) -> nn.Module:
+    block.load_state_dict({BLOCK_NAMES[name]: torch.tensor(array) for name, array in arrays.items()})
+    return block
+
+
+class Mean(nn.Module):
+    def forward(self, x):
+        return x.mean(1)
 
 
 def load(linear: nn.Module, arrays: Arrays) -> nn.Module:
@@ -152,7 +186,26 @@ def builders(compiled: bool):
         out = torch.empty((len(a), b.shape[1]), dtype=a.dtype)
         return lambda: torch.mm(a, b, out=out)
 
-    return {"train": train, "infer": infer, "act": act, "vae": vae, "adam": adam, "matmul": product}
+    def long_attention(workload: Workload, data: Data):
+        q, k, v = (torch.tensor(array, requires_grad=True) for array in data.arrays[:3])
+        dy, function = torch.from_numpy(data.arrays[3]), finished(F.scaled_dot_product_attention)
+
+        def step():
+            y = function(q, k, v, is_causal=True)
+            torch.autograd.grad(y, (q, k, v), dy)
+            return y.detach()
+
+        return step
+
+    return {
+        "attention": long_attention,
+        "train": train,
+        "infer": infer,
+        "act": act,
+        "vae": vae,
+        "adam": adam,
+        "matmul": product,
+    }
 
 
 class LastStep(nn.Module):

@@ -47,7 +47,7 @@ static inline void gemm_prepare(gemm_call *call)
     call->matrices = call->rows = call->columns = 1;
     call->threads = en_threads(nanoseconds);
     if (call->threads > 1) {
-        if (p->form == EN_GEMM_PACKED && p->n < call->threads * (ptrdiff_t)EN_GEMM_WIDE && p->m <= 4 * EN_GEMM_WIDE)
+        if (p->form == EN_GEMM_PACKED && !gemm_scattered(p) && p->n < call->threads * (ptrdiff_t)EN_GEMM_WIDE && p->m <= 4 * EN_GEMM_WIDE)
             p->form = EN_GEMM_PANEL; /* each thread would pack all of a for a few columns */
         ptrdiff_t wanted = (p->form == EN_GEMM_PACKED ? 1 : EN_GEMM_BLOCKS_PER_THREAD) * call->threads;
         wanted = gemm_least(wanted, (ptrdiff_t)(2 * nanoseconds / EN_WORTH_A_THREAD));

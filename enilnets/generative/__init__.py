@@ -1,5 +1,5 @@
 """Generative models and sampling."""
 
-from . import sampling
+from . import decoding, sampling
 
-__all__ = ["sampling"]
+__all__ = ["decoding", "sampling"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .activation import Activation
+from .attention import MultiHeadAttention
 from .base import INFERENCE, Layer, Mode
 from .concat import Concat
 from .container import Container, inside, parts_of
@@ -15,11 +16,14 @@ from .embedding import Embedding
 from .flatten import Flatten
 from .layernorm import GroupNorm, InstanceNorm, LayerNorm
 from .norm import BatchNorm
+from .past import Past
 from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
+from .positions import PositionalEncoding
 from .recurrent import GRU, LSTM, RNN
 from .residual import Residual
 from .sequential import Sequential
 from .sparse import Sparse
+from .transformer import TransformerBlock
 from .upsample import Upsample2D
 
 __all__ = [
@@ -51,9 +55,13 @@ __all__ = [
     "LayerNorm",
     "MaxPool2D",
     "Mode",
+    "MultiHeadAttention",
+    "Past",
+    "PositionalEncoding",
     "Residual",
     "Sequential",
     "Sparse",
+    "TransformerBlock",
     "Upsample2D",
     "inside",
     "parts_of",
@@ -81,6 +89,9 @@ LAYERS: dict[str, type[Layer]] = {
     "instancenorm": InstanceNorm,
     "dropout": Dropout,
     "embedding": Embedding,
+    "positional_encoding": PositionalEncoding,
+    "multihead_attention": MultiHeadAttention,
+    "transformer_block": TransformerBlock,
     "activation": Activation,
     "rnn": RNN,
     "lstm": LSTM,

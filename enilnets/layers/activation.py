@@ -34,6 +34,7 @@ class Activation(ActivatedLayer):
     type = "activation"
     settings = ("activation", "activation_params")
     older_files: ClassVar[dict[str, Any]] = {"activation_params": {}}
+    decodes = True
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from ..init import INITIALIZERS
 from ..ops import activation as functions
 from ..ops.activation import ACTIVATIONS, activation, activation_backward, with_parameters
 from ..parameters import CHANGES, Parameter
+from .past import Past
 
 __all__ = ["INFERENCE", "Activated", "ActivatedLayer", "Layer", "Mode", "Node", "Shape"]
 
@@ -43,6 +44,8 @@ class Mode(NamedTuple):
         True where an episode begins: recurrent layers let no state cross the border before that step.
     states : mapping of Layer to state, or None
         What recurrent layers begin with; those that are not in it begin with zeros.
+    past : Past or None
+        Where the sequences go through in parts: what the layers keep of the parts before. There is no way back then.
     """
 
     training: bool = False
@@ -53,6 +56,7 @@ class Mode(NamedTuple):
     lengths: np.ndarray | None = None
     reset: np.ndarray | None = None
     states: Mapping[Layer, Any] | None = None
+    past: Past | None = None
 
 
 INFERENCE = Mode()
@@ -121,6 +125,8 @@ class Layer(MutableMapping):
     takes_ids: ClassVar[bool] = False
     #: Whether a pass can go on from the state that another one ended with; see ``final_state``.
     carries_state: ClassVar[bool] = False
+    #: Whether steps that go through after others, with the same ``mode.past``, come out as if all went through at once.
+    decodes: ClassVar[bool] = False
     #: True if a 3-D input is one image, False if it is (batch, sequence, features), None if the next layer decides.
     takes_images: ClassVar[bool | None] = None
 

@@ -83,6 +83,11 @@ class Concat(Container):
         """See Layer."""
         return f"Concat({len(self.branches)} branches)"
 
+    @property
+    def decodes(self) -> bool:  # type: ignore[override]
+        """See Layer; branches are joined by their features."""
+        return self.axis == -1 and super().decodes
+
     def through(self, shape: Shape) -> Shape:
         """See Container."""
         return self._joined([branch.output_shape(shape) for branch in self.branches])

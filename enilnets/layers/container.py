@@ -149,6 +149,11 @@ class Container(Layer):
         return bool(self.children) and next(iter(self.children.values())).takes_ids
 
     @property
+    def decodes(self) -> bool:  # type: ignore[override]
+        """See Layer; all layers inside must."""
+        return all(layer.decodes for layer in self.children.values())
+
+    @property
     def vocab_size(self) -> int:
         """Ids that the first layer takes, if it takes ids."""
         first: Any = next(iter(self.children.values()))

@@ -60,6 +60,7 @@ class Dense(ActivatedLayer):
     )
     older_files: ClassVar[dict[str, Any]] = {"activation_params": {}}
     takes_images = False
+    decodes = True
 
     def __init__(
         self,

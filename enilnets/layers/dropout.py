@@ -36,6 +36,7 @@ class Dropout(Layer):
     settings = ("rate",)
     adjustable = ("rate",)
     caches = True
+    decodes = True
 
     def __init__(self, rate: float = 0.5, *, dtype: Any = "float64", rng: Any = None) -> None:
         super().__init__(dtype=dtype)

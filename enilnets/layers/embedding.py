@@ -54,6 +54,7 @@ class Embedding(Layer):
     caches = True
     takes_images = False
     takes_ids = True
+    decodes = True
 
     def __init__(
         self,

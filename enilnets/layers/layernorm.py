@@ -123,6 +123,11 @@ class LayerNorm(SampleNorm):
         """See Layer; three axes to normalise are those of an image."""
         return isinstance(self.normalized_shape, tuple) and len(self.normalized_shape) == 3
 
+    @property
+    def decodes(self) -> bool:  # type: ignore[override]
+        """See Layer; steps are normalised by themselves, whole sequences are not."""
+        return isinstance(self.normalized_shape, int) or len(self.normalized_shape) == 1
+
     def output_width(self, width: int | None) -> int:
         """See Layer."""
         shape = self.normalized_shape

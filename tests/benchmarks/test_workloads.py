@@ -24,6 +24,12 @@ BY_NAME = {workload.name: workload for workload in WORKLOADS}
         ),
         # 64 steps of four gates from 32 + 128 numbers; no gradient of the input
         ("lstm_train_h128_t64_b32", 2 * 32 * (64 * 512 * (2 * 32 + 3 * 128) + 3 * 128 * 10)),
+        # all of the block is gone back through: its first normalisation has parameters
+        (
+            "transformer_block_train_d128_h8_t128_b16",
+            2 * 16 * 3 * (128 * 128 * (3 * 128 + 128 + 2 * 512) + 2 * 128 * 128 * 128 + 128 * 10),
+        ),
+        ("attention_causal_h8_t4096_d64", 2 * 6 * 8 * 4096 * 4096 * 64 // 2),
     ],
 )
 def test_flops(name, flops):

@@ -19,6 +19,7 @@ from enilnets.layers import (
     Mode,
     Residual,
     Sequential,
+    TransformerBlock,
 )
 from enilnets.net import NeuralNet
 from enilnets.ops.activation import ACTIVATIONS
@@ -117,6 +118,31 @@ EXAMPLES = {
     ],
     "batchnorm": [({"num_features": 6}, (6,)), ({"num_features": 3}, (3, 4)), ({"num_features": 3}, (3, 4, 5))],
     "dropout": [({"rate": 0.4}, (9,)), ({"rate": 0.5}, (2, 3, 4)), ({"rate": 0.0}, (3,))],
+    "positional_encoding": [
+        ({"d_model": 5}, (3, 5)),
+        ({"d_model": 4, "kind": "learned", "max_tokens": 6}, (5, 4)),
+        ({"d_model": 1, "kind": "learned", "max_tokens": 1}, (1, 1)),
+    ],
+    "multihead_attention": [
+        ({"d_model": 6, "num_heads": 2}, (4, 6)),  # as many tokens as samples
+        ({"d_model": 1, "num_heads": 1}, (1, 1)),
+        ({"d_model": 12, "num_heads": 6, "num_kv_heads": 2, "causal": True}, (5, 12)),
+        ({"d_model": 8, "num_heads": 2, "causal": True, "rotary": True}, (7, 8)),
+        ({"d_model": 6, "num_heads": 3, "num_kv_heads": 1, "alibi": True}, (5, 6)),
+        ({"d_model": 4, "num_heads": 1, "window": 2, "use_bias": False}, (9, 4)),
+        ({"d_model": 4, "num_heads": 2, "dropout": 0.3, "init_method": "he_normal"}, (6, 4)),
+        ({"d_model": 2, "num_heads": 1, "causal": True}, (66, 2)),  # two tiles of queries
+    ],
+    "transformer_block": [
+        (lambda dtype: TransformerBlock(6, 2, dtype=dtype, rng=0), (4, 6)),
+        (lambda dtype: TransformerBlock(4, 2, 3, "swish", 0.3, causal=True, rotary=True, dtype=dtype, rng=0), (5, 4)),
+        (
+            lambda dtype: TransformerBlock(
+                *(8, 4, 5, "relu"), num_kv_heads=2, alibi=True, window=3, use_bias=False, dtype=dtype, rng=0
+            ),
+            (7, 8),
+        ),
+    ],
     "activation": [
         *[({"activation": name}, (5,)) for name in ACTIVATIONS],
         ({"activation": "elu", "activation_params": {"alpha": 0.4}}, (5,)),
