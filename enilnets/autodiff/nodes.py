@@ -18,7 +18,7 @@ from ..errors import StateError
 from ..layers.base import INFERENCE, Mode
 from ..parameters import Parameter
 
-__all__ = ["NUMBERS", "OUTPUT", "STATE", "Leaf", "Node", "Op", "Source", "Traced", "Use", "made", "record", "recording"]
+__all__ = ["NUMBERS", "OUTPUT", "STATE", "Leaf", "Node", "Op", "Source", "Traced", "Use", "made", "record"]
 
 #: In ``Op.saves``: the output of the operation.
 OUTPUT = -1
@@ -225,15 +225,6 @@ def made(kind: type[Any], data: Any, source: Any) -> Any:
     tensor.data = data if type(data) is np.ndarray else np.asarray(data)
     tensor.source = source
     return tensor
-
-
-def recording(*sources: Any) -> bool:
-    """Whether an operation on inputs of these sources is recorded."""
-    if STATE.enabled:
-        for source in sources:
-            if source is not None:
-                return True
-    return False
 
 
 def record(
