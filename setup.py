@@ -26,7 +26,9 @@ CONCERNS = [
     "optim",
     "pointwise",
     "pool",
+    "realnet",
     "scan",
+    "sparse",
     "threads",
 ]
 
