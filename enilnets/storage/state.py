@@ -21,7 +21,7 @@ from ..optim import OPTIMIZERS, Optimizer
 from ..parameters import Arena
 from .layers import built, described
 
-__all__ = ["VERSION", "TrainingState", "from_parts", "plain_rng", "refusing_damage", "to_parts"]
+__all__ = ["VERSION", "TrainingState", "from_parts", "generator_from", "plain_rng", "refusing_damage", "to_parts"]
 
 #: Raised with every change that older readers would misunderstand.
 VERSION = 1
@@ -202,7 +202,7 @@ def _build(config: dict[str, Any], arrays: dict[str, np.ndarray], where: str) ->
         momentum=checks.fraction(where, "momentum", config["momentum"]),
         dtype=dtype,
         training=checks.flag(where, "training", config["training"]),
-        rng=_generator(where, config["rng"]),
+        rng=generator_from(where, config["rng"]),
         run=run,
         input_shape=_input_shape(where, config.get("input_shape"), layers),
     )
@@ -235,7 +235,8 @@ def _plain(value: Any) -> Any:
     return [int(entry) for entry in value] if isinstance(value, np.ndarray) else value
 
 
-def _generator(where: str, state: dict[str, Any]) -> np.random.Generator:
+def generator_from(where: str, state: dict[str, Any]) -> np.random.Generator:
+    """Return the generator whose state ``plain_rng`` took down."""
     name = checks.choice(where, "rng", state["bit_generator"], BIT_GENERATORS)
     bit_generator = getattr(np.random, name)(0)
     template = bit_generator.state
