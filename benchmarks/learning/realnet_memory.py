@@ -19,9 +19,9 @@ SHORTEST, LONGEST = 5, 25
 
 
 def train(trainer: RealNetTrainer, batch, batches: int, rate: float, **settings) -> None:
-    """Train on fresh batches with a learning rate that falls along a cosine."""
+    """Train on fresh batches with a learning rate that rises for 100 of them, then falls along a cosine."""
     for i in range(batches):
-        trainer.learning_rate = rate * (0.02 + 0.98 * (1 + math.cos(math.pi * i / batches)) / 2)
+        trainer.learning_rate = rate * min(1, (i + 1) / 100) * (0.02 + 0.98 * (1 + math.cos(math.pi * i / batches)) / 2)
         x, y, *rest = batch()
         steps = y.shape[1] if y.ndim == 3 else LENGTH
         trainer.train_batch(x, y, steps, full_sequence=y.ndim == 3, mask=rest[0] if rest else None, **settings)
@@ -58,7 +58,7 @@ def latch(seed: int, batches: int = 1500, neurons: int = 64, until: int = 1000) 
     """Lowest output over ``until`` steps after a trigger, and highest over as many steps without one."""
     rng = np.random.default_rng(seed + 1)
     trainer = new(neurons, seed)
-    train(trainer, lambda: switches(rng, 64, int(rng.integers(20, 61))), batches, 1e-3)
+    train(trainer, lambda: switches(rng, 64, int(rng.integers(20, 121))), batches, 1e-3)
     x = np.zeros((19, until + 20, 1))
     x[np.arange(18), np.arange(18) + 2] = 1
     y = trainer.predict(x, until + 20, full_sequence=True)[..., 0]

@@ -32,14 +32,14 @@ FEWEST, SMALL = 3, 16
 def first_numbers(neurons: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw weights and biases of a new network.
 
-    Weights are N(0, 0.02²), biases N(0, 0.1²): with biases of 0, a network that has heard nothing yet stays at 0, where
+    Weights are N(0, 0.02²), biases N(0, 0.03²): with biases of 0, a network that has heard nothing yet stays at 0, where
     the normalisation multiplies gradients by ``1 / sqrt(EPSILON)`` = 316 per step. In small networks, where few neurons
     have to do, all begin beyond the minimum of gelu at -0.75 and work against themselves: biases are N(-1.2, 0.02²)
     and 0.5 is taken from the diagonal. There the response is nearly even, which products of inputs such as XOR need.
     """
     weights = rng.normal(0, 0.02, (neurons, neurons))
     if not FEWEST <= neurons <= SMALL:
-        return weights, rng.normal(0, 0.1, neurons)
+        return weights, rng.normal(0, 0.03, neurons)
     return weights - 0.5 * np.eye(neurons), rng.normal(-1.2, 0.02, neurons)
 
 
