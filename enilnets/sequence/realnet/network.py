@@ -180,7 +180,8 @@ class RealNet:
 
     def kill(self, dead: np.ndarray) -> None:
         """Kill the synapses where ``dead``, a boolean array like ``mask``, is True: their weights are 0 from now on."""
-        mask = self._mask & ~dead
+        dead = checks.numbers(f"{type(self).__name__}.kill(dead)", dead, self._mask.shape)
+        mask = self._mask & (dead == 0)
         mask.flags.writeable = False
         self._mask = mask
         self.deaths += 1
