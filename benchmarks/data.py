@@ -7,7 +7,7 @@ from math import prod, sqrt
 
 import numpy as np
 
-from benchmarks.workloads import BatchNorm, Conv, Dense, Embedding, Layer, Product, Shape, Workload
+from benchmarks.workloads import BatchNorm, Conv, Dense, Embedding, Layer, Product, Shape, Thinking, Workload
 
 __all__ = ["LABEL_SETS", "LEARNING_RATE", "Data", "make_data"]
 
@@ -83,6 +83,8 @@ def initial(layer: Layer, dtype: str, rng: np.random.Generator) -> Arrays:
             return {"gamma": np.ones(features, dtype), "beta": np.zeros(features, dtype)}
         case Embedding(rows, width):
             return {"weights": (0.1 * rng.standard_normal((rows, width))).astype(dtype)}
+        case Thinking(n_in, n_out, _):
+            return weights((n_in + n_out, n_in + n_out), dtype, rng)
     return {}
 
 

@@ -22,6 +22,7 @@ from benchmarks.workloads import (
 from enilnets import NeuralNet, compute_returns, gae, losses, optim
 from enilnets.ops.matmul import matmul
 from enilnets.parameters import Arena, Parameter
+from enilnets.sequence import RealNet, RealNetTrainer
 
 __all__ = ["BUILDERS"]
 
@@ -116,6 +117,14 @@ def advantages(workload: Workload, data: Data):
     return lambda: gae(rewards, values, 0.99, 0.95)[0]
 
 
+def realnet(workload: Workload, data: Data):
+    n_in, n_out, steps = workload.layers[0]
+    model = RealNet(n_in + n_out, list(range(n_in)), list(range(n_in, n_in + n_out)), dropout_rate=0.0, rng=0)
+    model.weights, model.bias = data.parameters[0]["weights"], data.parameters[0]["bias"]
+    trainer, targets = RealNetTrainer(model, learning_rate=LEARNING_RATE), cycle(data.arrays[0])
+    return lambda: trainer.train_batch(data.x, next(targets), steps)
+
+
 BUILDERS = {
     "train": train,
     "infer": infer,
@@ -125,4 +134,5 @@ BUILDERS = {
     "matmul": product,
     "returns": discounted,
     "gae": advantages,
+    "realnet": realnet,
 }

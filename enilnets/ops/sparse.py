@@ -18,7 +18,7 @@ class CSR(NamedTuple):
 
     values: np.ndarray
     """float32 or float64 (count,)."""
-    index: np.ndarray
+    columns: np.ndarray
     """int32 (count,): the column of every element."""
     start: np.ndarray
     """int64 (m + 1,): row i has the elements from start[i] to start[i + 1]."""
@@ -71,5 +71,5 @@ def csr_matmul(a: CSR, x: np.ndarray) -> np.ndarray:
     if len(x) != a.shape[1]:
         raise ShapeError("csr_matmul(x)", f"shape ({a.shape[1]}, n)", f"shape {x.shape}")
     y = empty((a.shape[0], x.shape[1]), x.dtype)
-    _kernels.product(y, a.values, a.index, a.start, x)
+    _kernels.product(y, a.values, a.columns, a.start, x)
     return y

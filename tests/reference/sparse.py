@@ -5,7 +5,10 @@ import numpy as np
 from enilnets._ext import sparse
 
 #: m, k, columns, share of non-zero elements
-SIZES = ((1, 1, 1, 1.0), (5, 3, 7, 0.5), (4, 6, 32, 0.3), (9, 9, 33, 0.0), (30, 40, 64, 0.1), (3, 8, 100, 1.0), (0, 3, 5, 1.0))
+SIZES = (
+    *((1, 1, 1, 1.0), (5, 3, 7, 0.5), (4, 6, 32, 0.3), (9, 9, 33, 0.0)),
+    *((30, 40, 64, 0.1), (3, 8, 100, 1.0), (0, 3, 5, 1.0)),
+)
 
 
 def rows(matrix):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import checks
 from ...errors import ConfigError, DataError, ShapeError
-from ...ops.array import as_data, check_finite, empty
+from ...ops.array import as_data, empty
 from ...ops.dropout import dropout
 from ...ops.realnet import Saved, realnet, realnet_backward
 from ...parameters import Arena, Parameter
@@ -32,10 +32,11 @@ FEWEST, SMALL = 3, 16
 def first_numbers(neurons: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw weights and biases of a new network.
 
-    Weights are N(0, 0.02²), biases N(0, 0.03²): with biases of 0, a network that has heard nothing yet stays at 0, where
-    the normalisation multiplies gradients by ``1 / sqrt(EPSILON)`` = 316 per step. In small networks, where few neurons
-    have to do, all begin beyond the minimum of gelu at -0.75 and work against themselves: biases are N(-1.2, 0.02²)
-    and 0.5 is taken from the diagonal. There the response is nearly even, which products of inputs such as XOR need.
+    Weights are N(0, 0.02²), biases N(0, 0.03²): with biases of 0, a network that has heard nothing yet stays at 0,
+    where the normalisation multiplies gradients by ``1 / sqrt(EPSILON)`` = 316 per step. In networks of 3 to 16
+    neurons, where few have to do, all begin beyond the minimum of gelu at -0.75 and work against themselves: biases
+    are N(-1.2, 0.02²) and 0.5 is taken from the diagonal. There the response is nearly even, which products of inputs
+    such as XOR need.
     """
     weights = rng.normal(0, 0.02, (neurons, neurons))
     if not FEWEST <= neurons <= SMALL:
@@ -77,7 +78,7 @@ class RealNet:
 
     Notes
     -----
-    gelu is that of the error function, ``z Phi(z)``; the normalisation runs over the neurons of a sample, with eps 1e-5.
+    gelu is that of the error function, ``z Phi(z)``; the normalisation runs over the neurons of a sample, eps 1e-5.
     Trainable are N² + 3 N numbers. gamma begins as 1 and beta as 0; for W and b see ``first_numbers``. What the network
     can do, and what it cannot, is measured in docs/realnet.md.
 
@@ -116,7 +117,7 @@ class RealNet:
         self.dtype = checks.real_dtype(where, dtype)
         self.rng = checks.generator(where, rng)
         self.training = True
-        self._outputs = places(self.output_ids)
+        self.input_places, self._outputs = places(self.input_ids), places(self.output_ids)
         weights, bias = first_numbers(n, self.rng)
         self.parameters = {
             "weights": Parameter(weights.astype(self.dtype), penalised=True),
@@ -219,9 +220,7 @@ class RealNet:
         x = features_of(where, input_features, self)
         return scatter(x, self)
 
-    def forward(
-        self, x_input: Any = None, steps: int = 1, current_state: Any = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def forward(self, x_input: Any = None, steps: int = 1, current_state: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Run the network.
 
         Parameters
@@ -385,9 +384,7 @@ def checked_input(where: str, x: Any, neurons: int, dtype: np.dtype) -> np.ndarr
     return x
 
 
-def checked_state(
-    where: str, x: np.ndarray | None, state: Any, neurons: int, dtype: np.dtype
-) -> np.ndarray | None:
+def checked_state(where: str, x: np.ndarray | None, state: Any, neurons: int, dtype: np.dtype) -> np.ndarray | None:
     """Return ``state`` as a finite array with a row per sample."""
     if state is None:
         return None

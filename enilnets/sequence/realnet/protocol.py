@@ -126,7 +126,10 @@ class UnrolledRealNet:
     def clone(self) -> UnrolledRealNet:
         """Return an independent copy, optimizer and random state included; a gradient that waits is left out."""
         twin = UnrolledRealNet(
-            self.network.clone(), self.thinking_steps, learning_rate=self.learning_rate, full_sequence=self.full_sequence
+            self.network.clone(),
+            self.thinking_steps,
+            learning_rate=self.learning_rate,
+            full_sequence=self.full_sequence,
         )
         twin.optimizer = files.optimizer_of(*files.optimizer_parts(self.optimizer), twin.network, "UnrolledRealNet")
         twin.run_state, twin._deaths = copy.deepcopy(self.run_state), self._deaths

@@ -78,6 +78,7 @@ class Wired(Protocol):
     num_neurons: int
     input_ids: list[int]
     dtype: np.dtype
+    input_places: Places
 
 
 def features_of(where: str, features: Any, network: Wired) -> np.ndarray:
@@ -99,5 +100,6 @@ def features_of(where: str, features: Any, network: Wired) -> np.ndarray:
 def scatter(x: np.ndarray, network: Wired) -> np.ndarray:
     """Return features as inputs of all neurons; fewer features than input neurons go to the first of these."""
     wide = np.zeros((*x.shape[:-1], network.num_neurons), x.dtype)
-    wide[..., places(network.input_ids[: x.shape[-1]])] = x
+    to, count = network.input_places, x.shape[-1]
+    wide[..., slice(to.start, to.start + count) if isinstance(to, slice) else to[:count]] = x
     return wide

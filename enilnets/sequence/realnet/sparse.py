@@ -51,6 +51,7 @@ class SparseRealNet:
             raise DTypeError("SparseRealNet(model)", "a RealNet", type(model).__name__)
         self.num_neurons, self.dtype, self.pulse_mode = model.num_neurons, model.dtype, model.pulse_mode
         self.input_ids, self.output_ids = list(model.input_ids), list(model.output_ids)
+        self.input_places = model.input_places
         self.weights = csr(np.ascontiguousarray(model.weights.T))
         self.bias, self.gamma, self.beta = model.bias.copy(), model.gamma.copy(), model.beta.copy()
 

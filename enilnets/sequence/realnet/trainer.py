@@ -323,7 +323,9 @@ class RealNetTrainer:
             targets = np.asarray(targets)[..., None]
         if isinstance(self.loss_fn, str):
             return losses.as_target(where, shape, targets, self.model.dtype, self.loss_fn, "target_values")
-        targets = targets if isinstance(targets, np.ndarray) else as_data(where, "target_values", targets, self.model.dtype)
+        targets = (
+            targets if isinstance(targets, np.ndarray) else as_data(where, "target_values", targets, self.model.dtype)
+        )
         if len(targets) != batch:
             raise DataError(f"{where}(target_values)", f"{batch} rows like the features", f"{len(targets)}")
         return targets

@@ -44,7 +44,8 @@ def test_a_network_comes_back(rng, tmp_path):
     np.testing.assert_array_equal(back.arena.values, model.arena.values)
     np.testing.assert_array_equal(back.mask, model.mask)
     assert (back.input_ids, back.output_ids, back.dropout_rate) == (model.input_ids, model.output_ids, 0.1)
-    np.testing.assert_array_equal(back.forward(back.prepare_input(x), 3)[0], model.forward(model.prepare_input(x), 3)[0])
+    x = model.prepare_input(x)
+    np.testing.assert_array_equal(back.forward(x, 3)[0], model.forward(x, 3)[0])
 
 
 def test_a_loss_that_is_a_function_is_given_again(rng, tmp_path):

@@ -155,7 +155,8 @@ def test_losses_by_name(loss, rng):
     model = RealNet(12, [0, 1], [9, 10, 11], dropout_rate=0.0, rng=0)
     trainer = RealNetTrainer(model, loss_fn=loss, learning_rate=0.01)
     x, labels = rng.normal(size=(48, 2)), rng.integers(0, 3, 48)
-    y = labels if loss == "softmax_cross_entropy" else np.eye(3)[labels] * 2 - 1 if loss == "hinge" else np.eye(3)[labels]
+    rows = np.eye(3)[labels]
+    y = {"softmax_cross_entropy": labels, "hinge": 2 * rows - 1}.get(loss, rows)
     history = trainer.fit(x, y, epochs=20, thinking_steps=4, verbose=False)
     assert history[-1] < history[0]
 
