@@ -28,7 +28,9 @@ CONCERNS = [
     "pointwise",
     "pool",
     "recurrent",
+    "realnet",
     "scan",
+    "sparse",
     "threads",
 ]
 

@@ -7,7 +7,19 @@ from math import prod, sqrt
 
 import numpy as np
 
-from benchmarks.workloads import BatchNorm, Conv, Dense, Embedding, Layer, Lstm, Product, Shape, Transformer, Workload
+from benchmarks.workloads import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Embedding,
+    Layer,
+    Lstm,
+    Product,
+    Shape,
+    Thinking,
+    Transformer,
+    Workload,
+)
 
 __all__ = ["LABEL_SETS", "LEARNING_RATE", "Data", "make_data"]
 
@@ -90,6 +102,8 @@ def initial(layer: Layer, dtype: str, rng: np.random.Generator) -> Arrays:
             return {"weights": of_input["weights"], "recurrent_weights": recurrent, "bias": of_input["bias"]}
         case Transformer(width, _, hidden):
             return block(width, hidden, dtype, rng)
+        case Thinking(n_in, n_out, _):
+            return weights((n_in + n_out, n_in + n_out), dtype, rng)
     return {}
 
 

@@ -26,6 +26,7 @@ from enilnets import NeuralNet, compute_returns, gae, layers, losses, optim
 from enilnets.ops.attention import attention, attention_backward
 from enilnets.ops.matmul import matmul
 from enilnets.parameters import Arena, Parameter
+from enilnets.sequence import RealNet, RealNetTrainer
 
 __all__ = ["BUILDERS"]
 
@@ -152,6 +153,14 @@ def advantages(workload: Workload, data: Data):
     return lambda: gae(rewards, values, 0.99, 0.95)[0]
 
 
+def realnet(workload: Workload, data: Data):
+    n_in, n_out, steps = workload.layers[0]
+    model = RealNet(n_in + n_out, list(range(n_in)), list(range(n_in, n_in + n_out)), dropout_rate=0.0, rng=0)
+    model.weights, model.bias = data.parameters[0]["weights"], data.parameters[0]["bias"]
+    trainer, targets = RealNetTrainer(model, learning_rate=LEARNING_RATE), cycle(data.arrays[0])
+    return lambda: trainer.train_batch(data.x, next(targets), steps)
+
+
 BUILDERS = {
     "train": train,
     "infer": infer,
@@ -162,4 +171,5 @@ BUILDERS = {
     "attention": long_attention,
     "returns": discounted,
     "gae": advantages,
+    "realnet": realnet,
 }

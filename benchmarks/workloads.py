@@ -77,6 +77,14 @@ class TokenMean(NamedTuple):
     """(tokens, width) to (width,)."""
 
 
+class Thinking(NamedTuple):
+    """A RealNet of n_in + n_out neurons that hears a pulse and thinks for so many steps; the only layer there is."""
+
+    n_in: int
+    n_out: int
+    steps: int
+
+
 class Product(NamedTuple):
     """(m, k) @ (k, n); the right side is the transpose of an (n, k) array if ``transposed``, as in a dense layer."""
 
@@ -86,7 +94,20 @@ class Product(NamedTuple):
     transposed: bool = False
 
 
-Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten | Embedding | Lstm | Transformer | TokenMean
+Layer = (
+    Dense
+    | Conv
+    | BatchNorm
+    | Activation
+    | MaxPool
+    | AvgPool
+    | Flatten
+    | Embedding
+    | Lstm
+    | Transformer
+    | TokenMean
+    | Thinking
+)
 
 
 @dataclass(frozen=True)
@@ -95,12 +116,15 @@ class Workload:
 
     Attributes
     ----------
-    kind : {"train", "infer", "act", "vae", "adam", "matmul", "attention", "returns", "gae"}
+    kind : {"train", "infer", "act", "vae", "adam", "matmul", "attention", "returns", "gae",
+        "realnet"}
         What one call does: a training step (Adam, cross-entropy over the last layer's logits), a forward pass in
         inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
         a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``,
         causal attention and its gradients for q, k, v and dy of ``shapes`` (batch, heads, tokens, d), or the discounted
         returns or generalised advantages of an episode of ``shapes``: rewards, and the states' values.
+        "realnet" is a training step of a RealNet towards targets of ``shapes`` (AdamW, clipped norm, mean squared
+        error, no dropout).
     bound : {"gemm", "memory", "overhead"}
         What limits it: decides whether GFLOP/s, GB/s or the number of calls is shown beside it.
     goal, goal_ratio, goal_share : float, optional
@@ -130,7 +154,7 @@ class Workload:
     @property
     def trains(self) -> bool:
         """Whether a call is a training step, which returns its loss."""
-        return self.kind in ("train", "vae")
+        return self.kind in ("train", "vae", "realnet")
 
     @property
     def returns_output(self) -> bool:
@@ -188,12 +212,21 @@ def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape
                 cost = 2 * tokens * width * (4 * width + 2 * hidden) + 4 * tokens**2 * width
             case TokenMean():
                 shape = shape[1:]
+            case Thinking(n_in, n_out, steps):
+                # Per step a product forward, one back and one for the weights; ``flops`` counts a first layer twice.
+                shape, cost = (n_out,), 3 * (steps - 1) * (n_in + n_out) ** 2
         yield layer, before, shape, cost
 
 
 def matmul(product: Product, dtype: str = "float32", goal_share: float | None = None) -> Workload:
     name = f"matmul_{product.m}x{product.k}x{product.n}" + "_f64" * (dtype == "float64")
     return Workload(name, "matmul", "gemm", dtype=dtype, product=product, goal_share=goal_share)
+
+
+def realnet(n_in: int, n_out: int, steps: int, batch: int, bound: str, goal: float, goal_ratio: float) -> Workload:
+    name = f"realnet_train_n{n_in + n_out}_t{steps}_b{batch}"
+    layers, targets = (Thinking(n_in, n_out, steps),), ((8, batch, n_out),)
+    return Workload(name, "realnet", bound, goal, goal_ratio, layers, batch, (n_in,), shapes=targets)
 
 
 def mlp(sizes: Shape, activation: str = "relu") -> tuple[Layer, ...]:
@@ -245,6 +278,9 @@ WORKLOADS = (
     Workload("gae_100k_steps", "gae", "overhead", 500, shapes=((100_000,), (100_001,))),
     Workload("mlp_train_784_256_128_10_b128_f64", "train", "gemm", 900, 2, MLP, 128, (784,), "float64"),
     Workload("cnn_train_mnist_b64_f64", "train", "gemm", 24000, 4, CNN, 64, IMAGE, "float64"),
+    realnet(784, 10, 10, 64, "gemm", 25000, 1),
+    realnet(64, 10, 10, 64, "overhead", 400, 5),
+    realnet(2, 1, 5, 16, "overhead", 50, 5),
 )
 
 #: Rows that the library has no layers for.

@@ -197,6 +197,24 @@ def builders(compiled: bool):
 
         return step
 
+    def realnet(workload: Workload, data: Data):
+        n_in, n_out, steps = workload.layers[0]
+        net = RealNet(n_in + n_out, data.parameters[0])
+        model, x, targets = finished(net), torch.from_numpy(data.x), cycle(torch.from_numpy(data.arrays[0]))
+        optimizer = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=True)
+
+        def step():
+            optimizer.zero_grad(set_to_none=True)
+            pulse = torch.zeros(len(x), n_in + n_out)
+            pulse[:, :n_in] = x
+            loss = F.mse_loss(model(pulse, steps)[:, n_in:], next(targets))
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            return loss.item()
+
+        return step
+
     return {
         "attention": long_attention,
         "train": train,
@@ -205,6 +223,7 @@ def builders(compiled: bool):
         "vae": vae,
         "adam": adam,
         "matmul": product,
+        "realnet": realnet,
     }
 
 
@@ -231,6 +250,22 @@ class Autoencoder(nn.Module):
     def forward(self, x):
         mean, log_var = self.encoder(x).chunk(2, -1)
         return self.decoder(mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)), mean, log_var
+
+
+class RealNet(nn.Module):
+    """h_t = LayerNorm(gelu(h_{t-1} W + b + I_t)), from h = 0 and with a pulse at the first step, which skips h W."""
+
+    def __init__(self, neurons: int, arrays: Arrays) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.tensor(arrays["weights"]))
+        self.bias = nn.Parameter(torch.tensor(arrays["bias"]))
+        self.norm = nn.LayerNorm(neurons)
+
+    def forward(self, pulse, steps: int):
+        h = self.norm(F.gelu(pulse + self.bias))
+        for _ in range(steps - 1):
+            h = self.norm(F.gelu(torch.addmm(self.bias, h, self.weights)))
+        return h
 
 
 EAGER = builders(compiled=False)

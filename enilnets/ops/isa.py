@@ -6,7 +6,23 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._ext import attention, chain, conv, dropout, gather, gemm, losses, norm, optim, pointwise, pool, recurrent, scan
+from .._ext import (
+    attention,
+    chain,
+    conv,
+    dropout,
+    gather,
+    gemm,
+    losses,
+    norm,
+    optim,
+    pointwise,
+    pool,
+    realnet,
+    recurrent,
+    scan,
+    sparse,
+)
 from .._ext import isa as _isa
 from ..errors import ConfigError
 
@@ -25,7 +41,9 @@ CONCERNS = {
     "pointwise": pointwise,
     "pool": pool,
     "recurrent": recurrent,
+    "realnet": realnet,
     "scan": scan,
+    "sparse": sparse,
 }
 
 _NAMES = tuple(_isa.names())

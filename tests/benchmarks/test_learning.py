@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.learning import realnet, realnet_digits, realnet_memory
 from benchmarks.learning.agents import solve_bandit, solve_cartpole
 from benchmarks.learning.environments import CartPole
 
@@ -41,3 +42,23 @@ def test_verbs_learn_a_bandit(verb):
 def test_ppo_learns_cartpole():
     assert solve_cartpole(0, iterations=0) < 50
     assert solve_cartpole(0, iterations=15) > 100
+
+
+def test_the_tasks_of_realnet_run_and_hold(capsys):
+    """A-1, A-2, A-5, small: one seed of each short task, as a row of the table that says the goal is held."""
+    realnet.main(["--quick"])
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| A-")]
+    assert len(table) == 6 and not [line for line in table if line.endswith("| NO |")]
+
+
+@pytest.mark.parametrize(
+    "run, bound",
+    [
+        (lambda: realnet_memory.delayed_adder(0, 400, 48), 0.02),  # A-4; the variance of the targets is 0.167
+        (lambda: 1 - realnet_memory.detective(0, 300, 48), 0.3),
+        (lambda: realnet_memory.oscillator(0, 300, 48), 0.1),
+        (lambda: 1 - realnet_digits.fixed_steps(0, 12)[0], 0.06),  # A-3
+    ],
+)
+def test_realnet_learns_a_little_in_a_short_time(run, bound):
+    assert run() < bound

@@ -1,0 +1,9 @@
+"""Compiled module; see csrc/sparse.pyx."""
+
+import numpy as np
+
+_Array = np.ndarray
+
+def kernels() -> list[str]: ...
+def product(y: _Array, values: _Array, index: _Array, start: _Array, x: _Array) -> None: ...
+def select(isa: int) -> None: ...
