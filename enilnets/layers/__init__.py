@@ -17,6 +17,7 @@ from .layernorm import GroupNorm, InstanceNorm, LayerNorm
 from .norm import BatchNorm
 from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
 from .recurrent import GRU, LSTM, RNN
+from .relational_memory import RelationalMemory
 from .residual import Residual
 from .sequential import Sequential
 from .sparse import Sparse
@@ -51,6 +52,7 @@ __all__ = [
     "LayerNorm",
     "MaxPool2D",
     "Mode",
+    "RelationalMemory",
     "Residual",
     "Sequential",
     "Sparse",
@@ -81,6 +83,7 @@ LAYERS: dict[str, type[Layer]] = {
     "instancenorm": InstanceNorm,
     "dropout": Dropout,
     "embedding": Embedding,
+    "relationalmemory": RelationalMemory,
     "activation": Activation,
     "rnn": RNN,
     "lstm": LSTM,
