@@ -165,7 +165,8 @@ def clip_gradients(gradients: Mapping[str, Any], max_norm: float = 5.0) -> tuple
     """
     max_norm = checks.number("clip_gradients", "max_norm", max_norm, 0.0, above=True)
     arrays = {name: as_reals("clip_gradients", **{str(name): value})[0] for name, value in gradients.items()}
-    norm = math.sqrt(sum(float(np.sum(np.square(array, dtype=np.float64))) for array in arrays.values()))
+    with np.errstate(over="ignore"):  # is refused below
+        norm = math.sqrt(sum(float(np.sum(np.square(array, dtype=np.float64))) for array in arrays.values()))
     if not math.isfinite(norm):
         raise NonFiniteError("clip_gradients", "gradients whose squares are finite", f"a norm of {norm}")
     factor = max_norm / norm if norm > max_norm else 1.0
