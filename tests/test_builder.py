@@ -31,7 +31,7 @@ VERBS = {
     "add_bidirectional_rnn": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
     "add_bidirectional_lstm": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
     "add_bidirectional_gru": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
-    "add_relational_memory": ((6, 7), {"mem_slots": 3, "head_size": 2}, {"n_in": 7}),
+    "add_relational_memory": ((6, 7), {"mem_slots": 3, "head_size": 2, "return_sequences": True}, {"n_in": 7}),
 }
 #: Those of layers that take any.
 OTHERS = {

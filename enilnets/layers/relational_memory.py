@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import checks
-from ..errors import ConfigError
+from ..errors import ConfigError, DTypeError, ShapeError
 from ..init import xavier_uniform
+from ..ops.recurrent import as_lengths, as_reset
 from ..ops.relational_memory import MemorySaved, MemorySettings, relational_memory, relational_memory_backward
 from ..parameters import Parameter
 from .base import INFERENCE, Layer, Mode, Shape
@@ -44,15 +45,15 @@ class RelationalMemory(Layer):
         Width of a head's queries and keys; default ``head_size``.
     input_attention : bool, default True
         Whether the slots attend to the input. Without, it acts through the gates only, which must then exist.
-    return_sequences : bool, default True
-        Whether the output is the memory after every step, or that after the last.
+    return_sequences : bool, default False
+        Return the memory after every step instead of that after the last.
     dtype, rng
         See NeuralNet.
 
     Notes
     -----
-    Input (batch, time, n_in); output (batch, time, mem_slots * width), or (batch, mem_slots * width) without
-    ``return_sequences``: the slots one after the other. The equations are in ``ops.relational_memory``. At the start
+    Input (batch, time, n_in); output (batch, mem_slots * width), the slots one after the other, or with
+    ``return_sequences`` (batch, time, mem_slots * width). The equations are in ``ops.relational_memory``. At the start
     the memory is the identity, so that no two slots are alike.
 
     References
@@ -64,7 +65,7 @@ class RelationalMemory(Layer):
     --------
     >>> import numpy as np
     >>> from enilnets.layers import RelationalMemory
-    >>> layer = RelationalMemory(5, mem_slots=4, head_size=3, num_heads=2, rng=0)
+    >>> layer = RelationalMemory(5, mem_slots=4, head_size=3, num_heads=2, return_sequences=True, rng=0)
     >>> y, saved = layer.forward(np.ones((8, 7, 5)))
     >>> y.shape, layer.backward(y, saved).shape
     ((8, 7, 24), (8, 7, 5))
@@ -86,6 +87,7 @@ class RelationalMemory(Layer):
         "return_sequences",
     )
     takes_images = False
+    carries_state = True
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class RelationalMemory(Layer):
         attention_mlp_layers: int = 2,
         key_size: int | None = None,
         input_attention: bool = True,
-        return_sequences: bool = True,
+        return_sequences: bool = False,
         *,
         dtype: Any = "float64",
         rng: Any = None,
@@ -178,11 +180,35 @@ class RelationalMemory(Layer):
         """See Layer."""
         return self.mem_slots * self.width
 
-    def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, MemorySaved]:
-        """See Layer."""
-        weights = {name: parameter.value for name, parameter in self.parameters.items()}
+    def forward(
+        self,
+        x: np.ndarray,
+        mode: Mode = INFERENCE,
+        *,
+        state: np.ndarray | None = None,
+        lengths: Any = None,
+        reset: Any = None,
+    ) -> tuple[np.ndarray, MemorySaved]:
+        """Return the output and what ``backward`` needs.
+
+        Parameters
+        ----------
+        x : ndarray (batch, time, n_in)
+        mode : Mode
+            ``lengths``, ``reset`` and ``states`` in it count where the arguments below are not given.
+        state : ndarray (batch, mem_slots, width), optional
+            The memory to begin with, as ``final_state`` gives it; default: the identity.
+        lengths : array_like of int (batch,), optional
+            Steps of each sequence. What comes after is padding: its outputs are zero and it has no gradient.
+        reset : array_like of bool (batch, time), optional
+            True where an episode begins: the memory starts anew before that step.
+        """
+        shape = self.output_shape(x.shape[1:])
+        lengths = as_lengths(self.name, mode.lengths if lengths is None else lengths, *x.shape[:2])
+        reset = as_reset(self.name, mode.reset if reset is None else reset, *x.shape[:2])
+        state = mode.states.get(self) if state is None and mode.states else state
         start = initial_memory(self.mem_slots, self.width, self.dtype)
-        memory = np.broadcast_to(start, (len(x), *start.shape))
+        memory = np.broadcast_to(start, (len(x), *start.shape)) if state is None else self._checked(state, len(x))
         settings = MemorySettings(
             self.num_heads,
             self.key_size,
@@ -191,9 +217,27 @@ class RelationalMemory(Layer):
             self.gate_style is not None,
             self.input_attention,
         )
-        y, last, saved = relational_memory(x, memory, weights, settings, keep=mode.backward)
-        shape = self.output_shape(x.shape[1:])
-        return (y if self.return_sequences else last).reshape(len(x), *shape), saved
+        weights = {name: parameter.value for name, parameter in self.parameters.items()}
+        anew = None if reset is None else (reset, start)
+        y, saved = relational_memory(x, memory, weights, settings, lengths=lengths, reset=anew, keep=mode.backward)
+        return (y if self.return_sequences else saved.last).reshape(len(x), *shape), saved
+
+    def _checked(self, state: Any, batch: int) -> np.ndarray:
+        """The memory to begin with."""
+        state, shape = np.asarray(state), (batch, self.mem_slots, self.width)
+        where, way_out = f"{self.name}(state)", "pass what final_state returned"
+        if state.shape != shape:
+            raise ShapeError(where, f"shape {shape}", f"shape {state.shape}", way_out)
+        if state.dtype != self.dtype:
+            raise DTypeError(where, f"dtype {self.dtype}", f"dtype {state.dtype}", way_out)
+        return state
+
+    def final_state(self, saved: MemorySaved) -> np.ndarray:
+        """Return the memory (batch, mem_slots, width) after the last step of a pass; an array of its own.
+
+        Passed as ``state=`` it lets a sequence go on where it ended; no gradient crosses the border.
+        """
+        return saved.last.copy()
 
     def backward_delta(
         self, dz: np.ndarray, saved: MemorySaved, *, params: bool = True, inputs: bool = True

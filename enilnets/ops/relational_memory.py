@@ -55,24 +55,38 @@ class MemorySaved(NamedTuple):
     steps: list[StepSaved]
     weights: Arrays
     settings: MemorySettings
+    last: np.ndarray
+    lengths: np.ndarray | None
+    reset: tuple[np.ndarray, np.ndarray] | None
 
 
 def relational_memory(
-    x: np.ndarray, memory: np.ndarray, weights: Arrays, settings: MemorySettings, *, keep: bool = True
-) -> tuple[np.ndarray, np.ndarray, MemorySaved]:
+    x: np.ndarray,
+    memory: np.ndarray,
+    weights: Arrays,
+    settings: MemorySettings,
+    *,
+    lengths: np.ndarray | None = None,
+    reset: tuple[np.ndarray, np.ndarray] | None = None,
+    keep: bool = True,
+) -> tuple[np.ndarray, MemorySaved]:
     """Run the memory over a sequence.
 
     Parameters
     ----------
     x : ndarray (batch, time, n_in)
     memory : ndarray (batch, slots, D)
-        At the start.
+        At the beginning.
     weights : mapping of str to ndarray
         ``w_in`` (D, n_in); ``w_qkv`` (blocks, P, D) with P = heads (2 key size + D / heads); ``w_mlp`` (layers, D, D);
         with gates ``w_gate_x`` and ``w_gate_m`` (G, D) with G = 2 D, or 2 for one gate per slot: first the rows of the
         input gate, then those of the forget gate. To each its bias, ``b_in`` and so on. ``gamma_qkv`` and ``beta_qkv``
         (blocks, P); ``gamma_attention``, ``beta_attention``, ``gamma_mlp``, ``beta_mlp`` (blocks, D).
     settings : MemorySettings
+    lengths : ndarray (batch,) of int, optional
+        Steps of each sequence; behind them ``y`` is zero and the memory stays as it is.
+    reset : (ndarray (batch, time) of bool, ndarray (slots, D)), optional
+        Before which steps the memory becomes what it is at the start of an episode, and what that is.
     keep : bool
         Whether ``relational_memory_backward`` may follow.
 
@@ -80,9 +94,8 @@ def relational_memory(
     -------
     y : ndarray (batch, time, slots, D)
         The memory after every step.
-    memory : ndarray (batch, slots, D)
-        After the last one.
     saved : MemorySaved
+        With the memory after the last step, ``saved.last``.
 
     Notes
     -----
@@ -99,11 +112,23 @@ def relational_memory(
     steps = []
     for t in range(time):
         gates = None if from_input is None else from_input[:, t, None]
-        memory, step = _step(memory, embedded[:, t], gates, weights, settings)
-        y[:, t] = memory
+        if reset is not None:
+            memory = np.where(reset[0][:, t, None, None], reset[1], memory)
+        new, step = _step(memory, embedded[:, t], gates, weights, settings)
+        if lengths is None:
+            y[:, t] = memory = new
+        else:
+            inside = _inside(lengths, t)
+            np.multiply(new, inside, out=y[:, t])
+            memory = np.where(inside, new, memory)
         if keep:
             steps.append(step)
-    return y, memory, MemorySaved(x, embedded, steps, weights, settings)
+    return y, MemorySaved(x, embedded, steps, weights, settings, memory, lengths, reset)
+
+
+def _inside(lengths: np.ndarray, t: int) -> np.ndarray:
+    """Whether step ``t`` belongs to each sequence, (batch, 1, 1)."""
+    return (t < lengths)[:, None, None]
 
 
 def relational_memory_backward(
@@ -140,9 +165,16 @@ def relational_memory_backward(
     dembedded = np.zeros_like(embedded)
     dgates = empty((*embedded.shape[:2], len(weights["w_gate_x"])), embedded.dtype) if settings.gates else None
     for t in reversed(range(len(saved.steps))):
-        carried = carried if dy is None else carried + dy[:, t]
+        dnew, held = carried if dy is None else carried + dy[:, t], None
+        if saved.lengths is not None:
+            inside = _inside(saved.lengths, t)
+            dnew, held = dnew * inside, carried * ~inside
         place = None if dgates is None else dgates[:, t]
-        carried = _step_backward(carried, saved.steps[t], weights, settings, gradients, dembedded[:, t], place)
+        carried = _step_backward(dnew, saved.steps[t], weights, settings, gradients, dembedded[:, t], place)
+        if held is not None:
+            carried += held
+        if saved.reset is not None:
+            carried *= ~saved.reset[0][:, t, None, None]
     rows = dembedded.reshape(-1, dembedded.shape[2])
     if dgates is not None:
         flat = dgates.reshape(len(rows), dgates.shape[2])

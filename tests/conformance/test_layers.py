@@ -118,7 +118,7 @@ EXAMPLES = {
     "batchnorm": [({"num_features": 6}, (6,)), ({"num_features": 3}, (3, 4)), ({"num_features": 3}, (3, 4, 5))],
     "dropout": [({"rate": 0.4}, (9,)), ({"rate": 0.5}, (2, 3, 4)), ({"rate": 0.0}, (3,))],
     "relationalmemory": [
-        ({"n_in": 3, "mem_slots": 2, "head_size": 6, "num_heads": 2}, (4, 3)),
+        ({"n_in": 3, "mem_slots": 2, "head_size": 6, "num_heads": 2, "return_sequences": True}, (4, 3)),
         ({"n_in": 2, "mem_slots": 4, "head_size": 7, "gate_style": "memory", "num_blocks": 2, "key_size": 5}, (3, 2)),
         (
             {
@@ -127,11 +127,20 @@ EXAMPLES = {
                 "head_size": 9,
                 "gate_style": None,
                 "attention_mlp_layers": 3,
-                "return_sequences": False,
             },
             (4, 2),
         ),
-        ({"n_in": 4, "mem_slots": 3, "head_size": 8, "input_attention": False, "attention_mlp_layers": 1}, (2, 4)),
+        (
+            {
+                "n_in": 4,
+                "mem_slots": 3,
+                "head_size": 8,
+                "input_attention": False,
+                "attention_mlp_layers": 1,
+                "return_sequences": True,
+            },
+            (2, 4),
+        ),
     ],
     "activation": [
         *[({"activation": name}, (5,)) for name in ACTIVATIONS],

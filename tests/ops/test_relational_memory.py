@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from enilnets.errors import DataError, DTypeError, ShapeError
+from enilnets.layers import Mode
 from enilnets.layers.relational_memory import RelationalMemory, initial_memory
 from enilnets.ops.relational_memory import MemorySettings, relational_memory, relational_memory_backward
 from tests.gradients import check_direction
@@ -26,17 +28,26 @@ def made(rng, gate_style, num_blocks, layers, key_size, input_attention, n_in=3)
     return weights, settings, rng.normal(size=(2, 3, 8))
 
 
+#: Sequences of several lengths, and an episode that begins on the way.
+RAGGED = [
+    {},
+    {"lengths": np.array([4, 2])},
+    {"reset": (np.eye(2, 4, 1, dtype=bool), initial_memory(3, 8, np.dtype(float)))},
+]
+
+
+@pytest.mark.parametrize("ragged", RAGGED, ids=lambda ragged: " ".join(ragged))
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_gradients(kind, rng):
+def test_gradients(kind, ragged, rng):
     """C-1: input, first memory and every weight, with gradients from all steps and from the last memory."""
     weights, settings, memory = made(rng, *kind)
     x, dy, dlast = rng.normal(size=(2, 4, 3)), rng.normal(size=(2, 4, 3, 8)), rng.normal(size=memory.shape)
 
     def value(x, memory, weights):
-        y, last, _ = relational_memory(x, memory, weights, settings)
-        return float((y * dy).sum() + (last * dlast).sum())
+        y, saved = relational_memory(x, memory, weights, settings, **ragged)
+        return float((y * dy).sum() + (saved.last * dlast).sum())
 
-    _, _, saved = relational_memory(x, memory, weights, settings)
+    _, saved = relational_memory(x, memory, weights, settings, **ragged)
     dx, dmemory, gradients = relational_memory_backward(dy, saved, dlast)
     check_direction(lambda a: value(a, memory, weights), x, dx, rng)
     check_direction(lambda a: value(x, a, weights), memory, dmemory, rng)
@@ -78,23 +89,65 @@ def one_step(x, memory, w, settings):
 def test_a_step_by_the_equations(gate_style, rng):
     weights, settings, memory = made(rng, gate_style, 1, 3, 5, True)
     x = rng.normal(size=(2, 2, 3))
-    y, last, _ = relational_memory(x, memory, weights, settings)
+    y, saved = relational_memory(x, memory, weights, settings)
     for sample in range(2):
         after = memory[sample]
         for t in range(2):
             after = one_step(x[sample, t], after, weights, settings)
             np.testing.assert_allclose(y[sample, t], after, rtol=1e-10, atol=1e-12)
-    np.testing.assert_array_equal(last, y[:, -1])
+    np.testing.assert_array_equal(saved.last, y[:, -1])
 
 
-def test_a_sequence_in_two_parts_is_the_whole(rng):
-    weights, settings, memory = made(rng, "unit", 1, 2, 4, True)
+@pytest.fixture
+def layer():
+    return RelationalMemory(3, 3, 4, 2, return_sequences=True, rng=0)
+
+
+def test_a_sequence_in_two_parts_is_the_whole(layer, rng):
     x = rng.normal(size=(2, 5, 3))
-    whole, last, _ = relational_memory(x, memory, weights, settings)
-    first, middle, _ = relational_memory(x[:, :2], memory, weights, settings)
-    second, end, _ = relational_memory(x[:, 2:], middle, weights, settings)
-    np.testing.assert_allclose(np.concatenate([first, second], axis=1), whole, rtol=1e-12)
-    np.testing.assert_allclose(end, last, rtol=1e-12)
+    whole, saved = layer.forward(x)
+    first, middle = layer.forward(x[:, :2])
+    for second, end in (
+        layer.forward(x[:, 2:], state=layer.final_state(middle)),
+        layer.forward(x[:, 2:], Mode(states={layer: layer.final_state(middle)})),
+    ):
+        np.testing.assert_allclose(np.concatenate([first, second], axis=1), whole, rtol=1e-12)
+        np.testing.assert_allclose(layer.final_state(end), layer.final_state(saved), rtol=1e-12)
+
+
+def test_padding_has_no_part(layer, rng):
+    x = rng.normal(size=(3, 5, 3))
+    alone = [layer.forward(x[i : i + 1, :n])[0][0] for i, n in enumerate([2, 5, 1])]
+    x[0, 2:], x[2, 1:] = 99, -99
+    y, saved = layer.forward(x, lengths=[2, 5, 1])
+    for i, part in enumerate(alone):
+        np.testing.assert_allclose(y[i, : len(part)], part, rtol=1e-12)
+        assert not y[i, len(part) :].any()
+        np.testing.assert_allclose(layer.final_state(saved)[i].ravel(), part[-1], rtol=1e-12)
+    dx = layer.backward(rng.normal(size=y.shape), saved)
+    assert not dx[0, 2:].any() and not dx[2, 1:].any() and dx[1].any(axis=1).all()
+
+
+def test_an_episode_begins_anew(layer, rng):
+    x, reset = rng.normal(size=(2, 5, 3)), np.zeros((2, 5), bool)
+    reset[0, 3] = True
+    y, saved = layer.forward(x, reset=reset)
+    np.testing.assert_allclose(y[0, 3:], layer.forward(x[:1, 3:])[0][0], rtol=1e-12)
+    np.testing.assert_allclose(y[1], layer.forward(x[1:])[0][0], rtol=1e-12)
+    dy = np.zeros_like(y)
+    dy[:, 3:] = 1
+    dx = layer.backward(dy, saved)
+    assert not dx[0, :3].any() and dx[1, :3].any()
+
+
+def test_states_and_lengths_that_do_not_fit(layer):
+    x = np.zeros((2, 4, 3))
+    for state, error in ((np.zeros((2, 3, 7)), ShapeError), (np.zeros((2, 3, 8), np.float32), DTypeError)):
+        with pytest.raises(error, match="state"):
+            layer.forward(x, state=state)
+    for lengths in ([5, 1], [0, 1]):
+        with pytest.raises(DataError, match="lengths"):
+            layer.forward(x, lengths=lengths)
 
 
 @pytest.mark.parametrize(("slots", "width"), [(3, 8), (4, 4), (7, 3)])
