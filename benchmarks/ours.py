@@ -18,6 +18,7 @@ from benchmarks.workloads import (
     Layer,
     Lstm,
     MaxPool,
+    Memory,
     Workload,
 )
 from enilnets import NeuralNet, compute_returns, gae, losses, optim
@@ -49,6 +50,8 @@ def network(workload: Workload, layers: tuple[Layer, ...], parameters: list[Arra
                 net.add_embedding(rows, width)
             case Lstm(n_in, n_out):
                 net.add_lstm(n_in, n_out)
+            case Memory(n_in, slots, head_size, heads):
+                net.add_relational_memory(n_in, slots, head_size, heads)
     net.set_weights(parameters)
     return net
 
@@ -121,6 +124,7 @@ def advantages(workload: Workload, data: Data):
 
 BUILDERS = {
     "train": train,
+    "memory": train,
     "infer": infer,
     "act": infer,
     "vae": vae,

@@ -65,6 +65,15 @@ class Lstm(NamedTuple):
     n_out: int
 
 
+class Memory(NamedTuple):
+    """A relational memory core with one block, gates per unit and an MLP of two layers; returns the last memory."""
+
+    n_in: int
+    slots: int
+    head_size: int
+    heads: int
+
+
 class Product(NamedTuple):
     """(m, k) @ (k, n); the right side is the transpose of an (n, k) array if ``transposed``, as in a dense layer."""
 
@@ -74,7 +83,7 @@ class Product(NamedTuple):
     transposed: bool = False
 
 
-Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten | Embedding | Lstm
+Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten | Embedding | Lstm | Memory
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,9 @@ class Workload:
 
     Attributes
     ----------
-    kind : {"train", "infer", "act", "vae", "adam", "matmul", "returns", "gae"}
-        What one call does: a training step (Adam, cross-entropy over the last layer's logits), a forward pass in
+    kind : {"train", "memory", "infer", "act", "vae", "adam", "matmul", "returns", "gae"}
+        What one call does: a training step (Adam, cross-entropy over the last layer's logits; "memory" is one with a
+        relational memory, which not everybody has), a forward pass in
         inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
         a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``, or the discounted
         returns or generalised advantages of an episode of ``shapes``: rewards, and the states' values.
@@ -117,7 +127,7 @@ class Workload:
     @property
     def trains(self) -> bool:
         """Whether a call is a training step, which returns its loss."""
-        return self.kind in ("train", "vae")
+        return self.kind in ("train", "memory", "vae")
 
     @property
     def returns_output(self) -> bool:
@@ -162,6 +172,12 @@ def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape
                 shape = (*shape, width)
             case Lstm(n_in, n_out):
                 shape, cost = (n_out,), 8 * shape[0] * (n_in + n_out) * n_out
+            case Memory(n_in, slots, head_size, heads):
+                width = head_size * heads
+                qkv, scores = 2 * (slots + 1) * width * 3 * width, 2 * 2 * slots * (slots + 1) * width
+                per_slot = 2 * slots * width * 2 * width * 2  # the MLP, and the gates
+                cost = before[0] * (2 * n_in * width + 4 * width * width + qkv + scores + per_slot)
+                shape = (slots * width,)
         yield layer, before, shape, cost
 
 
@@ -189,6 +205,7 @@ VGG = (
 )
 ENCODER, DECODER = mlp((784, 512, 256, 64), "swish"), mlp((32, 256, 512, 784), "swish")
 IMAGE = (1, 28, 28)
+MEMORY = (Memory(10, 4, 16, 2), *mlp((128, 64, 64, 3)))
 WORDS = (Embedding(50_000, 128), Flatten(), Dense(32 * 128, 10))
 
 WORKLOADS = (
@@ -211,6 +228,7 @@ WORKLOADS = (
     Workload("embedding_train_50k_d128_b64x32", "train", "overhead", None, 10, WORDS, 64, (32,)),
     Workload("lstm_train_h128_t64_b32", "train", "gemm", 3000, 1.35, (Lstm(32, 128), Dense(128, 10)), 32, (64, 32)),
     Workload("lstm_train_h32_t20_b32", "train", "overhead", 700, 1, (Lstm(10, 32), Dense(32, 3)), 32, (20, 10)),
+    Workload("relational_memory_train_s4_d32_t3_b128", "memory", "overhead", 5500, 1, MEMORY, 128, (3, 10)),
     Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
     Workload("returns_100k_steps", "returns", "overhead", 500, shapes=((100_000,),)),
     Workload("gae_100k_steps", "gae", "overhead", 500, shapes=((100_000,), (100_001,))),

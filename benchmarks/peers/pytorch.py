@@ -22,6 +22,9 @@ from benchmarks.workloads import (
     MaxPool,
     Workload,
 )
+from benchmarks.workloads import Memory as MemoryLayer
+
+from .pytorch_memory import Memory
 
 __all__ = ["COMPILED", "EAGER", "prepare"]
 
@@ -59,6 +62,8 @@ def module(layer: Layer, arrays: Arrays, dtype: torch.dtype) -> list[nn.Module]:
             return [nn.Embedding(rows, width, _weight=torch.tensor(arrays["weights"]))]
         case Lstm(n_in, n_out):
             return [LastStep(n_in, n_out, arrays, dtype)]
+        case MemoryLayer(_, slots, _, heads):
+            return [Memory(slots, heads, arrays)]
     raise TypeError(layer)
 
 
@@ -152,7 +157,7 @@ def builders(compiled: bool):
         out = torch.empty((len(a), b.shape[1]), dtype=a.dtype)
         return lambda: torch.mm(a, b, out=out)
 
-    return {"train": train, "infer": infer, "act": act, "vae": vae, "adam": adam, "matmul": product}
+    return {"train": train, "memory": train, "infer": infer, "act": act, "vae": vae, "adam": adam, "matmul": product}
 
 
 class LastStep(nn.Module):
