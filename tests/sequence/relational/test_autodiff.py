@@ -5,6 +5,7 @@ import pytest
 
 from enilnets.layers import Dense, RelationalMemory
 
+pytest.importorskip("enilnets.autodiff.model")
 ad = pytest.importorskip("enilnets.autodiff")
 
 
