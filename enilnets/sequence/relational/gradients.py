@@ -11,7 +11,7 @@ import numpy as np
 from ... import checks
 from ...errors import DTypeError, NonFiniteError
 from ...ops.array import as_reals
-from .protocol import check_model
+from .protocol import SequenceModelProtocol, check_model
 
 __all__ = ["clip_gradients", "compute_numerical_gradient", "compute_numerical_gradient_fast"]
 
@@ -29,7 +29,7 @@ def _parameters(where: str, model: Any, epsilon: Any) -> tuple[dict[str, np.ndar
 
 
 def compute_numerical_gradient(
-    model: Any, X: np.ndarray, y: np.ndarray, loss_fn: LossFunction, epsilon: float = 1e-5
+    model: SequenceModelProtocol, X: np.ndarray, y: np.ndarray, loss_fn: LossFunction, epsilon: float = 1e-5
 ) -> dict[str, np.ndarray]:
     """Return the gradient of a loss by central differences, one element after the other.
 
@@ -81,7 +81,7 @@ def compute_numerical_gradient(
 
 
 def compute_numerical_gradient_fast(
-    model: Any,
+    model: SequenceModelProtocol,
     X: np.ndarray,
     y: np.ndarray,
     loss_fn: LossFunction,

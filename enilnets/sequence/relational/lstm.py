@@ -52,7 +52,7 @@ class LSTM(SequenceModel):
         output_size = checks.size("LSTM", "output_size", output_size)
         rng = checks.generator("LSTM", rng)
         lstm = layers.LSTM(input_size, hidden_size, return_sequences=True, dtype=dtype, rng=rng)
-        super().__init__([lstm], [Dense(hidden_size, output_size, "linear", dtype=dtype, rng=rng)], input_size)
+        super().__init__([lstm], [Dense(hidden_size, output_size, "linear", dtype=dtype, rng=rng)], input_size, rng)
         self.hidden_size, self.output_size = hidden_size, output_size
 
     @property

@@ -34,6 +34,8 @@ class SequenceModel:
     head : list of Layer
         From features to outputs; runs at the last step, or at every step.
     input_size : int >= 1
+    rng : Generator
+        What the layers were drawn from.
 
     Attributes
     ----------
@@ -42,10 +44,10 @@ class SequenceModel:
         model protocol; its outputs are those of every step.
     """
 
-    def __init__(self, body: list[Layer], head: list[Layer], input_size: int) -> None:
+    def __init__(self, body: list[Layer], head: list[Layer], input_size: int, rng: np.random.Generator) -> None:
         dtype = body[0].dtype
         self.input_size = input_size
-        self.network = Network(l2_lambda=0.0, dtype=dtype)
+        self.network = Network(l2_lambda=0.0, dtype=dtype, rng=rng)
         self.network.add(Sequential(body, dtype=dtype)).add(Sequential(head, dtype=dtype))
 
     @property

@@ -76,7 +76,7 @@ class RelationalMemory(SequenceModel):
         self.output_size = None if output_size is None else checks.size(where, "output_size", output_size)
         if self.output_size is None and len(readout):
             raise ConfigError(f"{where}(readout)", "an output_size with it", "none")
-        heads = checks.size(where, "num_heads", num_heads)
+        heads, rng = checks.size(where, "num_heads", num_heads), checks.generator(where, rng)
         memory = layers.RelationalMemory(
             checks.size(where, "input_size", input_size),
             mem_slots if num_slots is None else checks.size(where, "num_slots", num_slots),
@@ -91,13 +91,13 @@ class RelationalMemory(SequenceModel):
             use_input_attention,
             return_sequences=True,
             dtype=dtype,
-            rng=(rng := checks.generator(where, rng)),
+            rng=rng,
         )
         widths = [memory.mem_slots * memory.width, *(checks.size(where, "readout", width) for width in readout)]
         head: list[Layer] = [Dense(*pair, "relu", "he_uniform", dtype=dtype, rng=rng) for pair in pairwise(widths)]
         if self.output_size is not None:
             head.append(Dense(widths[-1], self.output_size, "linear", dtype=dtype, rng=rng))
-        super().__init__([memory], head, memory.n_in)
+        super().__init__([memory], head, memory.n_in, rng)
 
     @property
     def parts(self) -> dict[str, Layer]:

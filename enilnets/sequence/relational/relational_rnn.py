@@ -57,7 +57,8 @@ class RelationalRNN(SequenceModel):
         self.output_size = checks.size(where, "output_size", output_size)
         input_size = checks.size(where, "input_size", input_size)
         num_slots, num_heads = checks.size(where, "num_slots", num_slots), checks.size(where, "num_heads", num_heads)
-        drawn = {"dtype": dtype, "rng": checks.generator(where, rng)}
+        rng = checks.generator(where, rng)
+        drawn = {"dtype": dtype, "rng": rng}
         lstm = layers.LSTM(input_size, self.hidden_size, return_sequences=True, **drawn)
         head_size = head_of(where, slot_size, num_heads)
         memory = layers.RelationalMemory(
@@ -65,7 +66,7 @@ class RelationalRNN(SequenceModel):
         )
         combine = Dense(self.hidden_size + num_slots * slot_size, self.hidden_size, "tanh", **drawn)
         output = Dense(self.hidden_size, self.output_size, "linear", **drawn)
-        super().__init__([lstm, Concat(None, memory, axis=-1)], [combine, output], input_size)
+        super().__init__([lstm, Concat(None, memory, axis=-1)], [combine, output], input_size, rng)
 
     @property
     def parts(self) -> dict[str, Layer]:

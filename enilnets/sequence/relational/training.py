@@ -13,7 +13,7 @@ from ...errors import ConfigError, DataError, ShapeError
 from ...optim import LRScheduler, Optimizer
 from ...training.batches import slices
 from .losses import task_named
-from .protocol import check_model
+from .protocol import SequenceModelProtocol, check_model
 from .schedule import EarlyStopping, learning_rate_schedule
 from .update import Update
 
@@ -76,7 +76,7 @@ def _pair(where: str, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def train_step(
-    model: Any,
+    model: SequenceModelProtocol,
     X_batch: Any,
     y_batch: Any,
     learning_rate: float = 0.001,
@@ -131,7 +131,9 @@ def train_step(
     return loss, metric, update.step(learning_rate)
 
 
-def evaluate(model: Any, X: Any, y: Any, task: str = "classification", batch_size: int = 32) -> tuple[float, float]:
+def evaluate(
+    model: SequenceModelProtocol, X: Any, y: Any, task: str = "classification", batch_size: int = 32
+) -> tuple[float, float]:
     """Return the mean loss and metric over all samples, computed batch by batch.
 
     Parameters
@@ -158,7 +160,7 @@ def evaluate(model: Any, X: Any, y: Any, task: str = "classification", batch_siz
 
 
 def train_model(
-    model: Any,
+    model: SequenceModelProtocol,
     train_data: Pair,
     val_data: Pair | None = None,
     epochs: int = 100,
