@@ -4,6 +4,7 @@ from . import relational, tasks
 from .relational import (
     LSTM,
     EarlyStopping,
+    HalfPrecision,
     RelationalMemory,
     RelationalRNN,
     accuracy,
@@ -24,6 +25,7 @@ from .relational import (
 __all__ = [
     "LSTM",
     "EarlyStopping",
+    "HalfPrecision",
     "RelationalMemory",
     "RelationalRNN",
     "accuracy",

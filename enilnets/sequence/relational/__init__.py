@@ -2,6 +2,7 @@
 
 from .curves import plot_training_curves
 from .gradients import clip_gradients, compute_numerical_gradient, compute_numerical_gradient_fast
+from .half_precision import HalfPrecision
 from .losses import accuracy, cross_entropy_loss, mse_loss, softmax
 from .lstm import LSTM
 from .relational_memory import RelationalMemory
@@ -12,6 +13,7 @@ from .training import create_batches, evaluate, train_model, train_step
 __all__ = [
     "LSTM",
     "EarlyStopping",
+    "HalfPrecision",
     "RelationalMemory",
     "RelationalRNN",
     "accuracy",
