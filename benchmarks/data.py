@@ -14,6 +14,7 @@ from benchmarks.workloads import (
     Embedding,
     Layer,
     Lstm,
+    Memory,
     Product,
     Shape,
     Thinking,
@@ -104,6 +105,8 @@ def initial(layer: Layer, dtype: str, rng: np.random.Generator) -> Arrays:
             return block(width, hidden, dtype, rng)
         case Thinking(n_in, n_out, _):
             return weights((n_in + n_out, n_in + n_out), dtype, rng)
+        case Memory(n_in, _, head_size, heads):
+            return memory(n_in, head_size * heads, dtype, rng)
     return {}
 
 
@@ -127,3 +130,21 @@ def weights(shape: Shape, dtype: str, rng: np.random.Generator) -> Arrays:
         "weights": (scale * rng.standard_normal(shape)).astype(dtype),
         "bias": (0.01 * rng.standard_normal(shape[0])).astype(dtype),
     }
+
+
+def memory(n_in: int, width: int, dtype: str, rng: np.random.Generator) -> Arrays:
+    """By the names of ``layers.RelationalMemory``."""
+    matrices = {
+        "w_in": (width, n_in),
+        "w_qkv": (1, 3 * width, width),
+        "w_mlp": (2, width, width),
+        "w_gate_x": (2 * width, width),
+        "w_gate_m": (2 * width, width),
+    }
+    arrays = {}
+    for name, shape in matrices.items():
+        arrays[name] = (rng.standard_normal(shape) / sqrt(shape[-1])).astype(dtype)
+        arrays[f"b{name[1:]}"] = (0.01 * rng.standard_normal(shape[:-1])).astype(dtype)
+    for name, features in {"qkv": 3 * width, "attention": width, "mlp": width}.items():
+        arrays[f"gamma_{name}"], arrays[f"beta_{name}"] = np.ones((1, features), dtype), np.zeros((1, features), dtype)
+    return arrays

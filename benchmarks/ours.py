@@ -18,6 +18,7 @@ from benchmarks.workloads import (
     Layer,
     Lstm,
     MaxPool,
+    Memory,
     TokenMean,
     Transformer,
     Workload,
@@ -72,6 +73,8 @@ def network(workload: Workload, layers: tuple[Layer, ...], parameters: list[Arra
                 net.add_transformer_block(width, heads, hidden)
             case TokenMean():
                 net.add(MeanOfTokens(dtype=workload.dtype))
+            case Memory(n_in, slots, head_size, heads):
+                net.add_relational_memory(n_in, slots, head_size, heads)
     net.set_weights(parameters)
     return net
 
@@ -163,6 +166,7 @@ def realnet(workload: Workload, data: Data):
 
 BUILDERS = {
     "train": train,
+    "memory": train,
     "infer": infer,
     "act": infer,
     "vae": vae,

@@ -85,6 +85,15 @@ class Thinking(NamedTuple):
     steps: int
 
 
+class Memory(NamedTuple):
+    """A relational memory core with one block, gates per unit and an MLP of two layers; returns the last memory."""
+
+    n_in: int
+    slots: int
+    head_size: int
+    heads: int
+
+
 class Product(NamedTuple):
     """(m, k) @ (k, n); the right side is the transpose of an (n, k) array if ``transposed``, as in a dense layer."""
 
@@ -107,6 +116,7 @@ Layer = (
     | Transformer
     | TokenMean
     | Thinking
+    | Memory
 )
 
 
@@ -116,9 +126,10 @@ class Workload:
 
     Attributes
     ----------
-    kind : {"train", "infer", "act", "vae", "adam", "matmul", "attention", "returns", "gae",
+    kind : {"train", "memory", "infer", "act", "vae", "adam", "matmul", "attention", "returns", "gae",
         "realnet"}
-        What one call does: a training step (Adam, cross-entropy over the last layer's logits), a forward pass in
+        What one call does: a training step (Adam, cross-entropy over the last layer's logits; "memory" is one with a
+        relational memory, which not everybody has), a forward pass in
         inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
         a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``,
         causal attention and its gradients for q, k, v and dy of ``shapes`` (batch, heads, tokens, d), or the discounted
@@ -154,7 +165,7 @@ class Workload:
     @property
     def trains(self) -> bool:
         """Whether a call is a training step, which returns its loss."""
-        return self.kind in ("train", "vae", "realnet")
+        return self.kind in ("train", "memory", "vae", "realnet")
 
     @property
     def returns_output(self) -> bool:
@@ -215,6 +226,12 @@ def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape
             case Thinking(n_in, n_out, steps):
                 # Per step a product forward, one back and one for the weights; ``flops`` counts a first layer twice.
                 shape, cost = (n_out,), 3 * (steps - 1) * (n_in + n_out) ** 2
+            case Memory(n_in, slots, head_size, heads):
+                width = head_size * heads
+                qkv, scores = 2 * (slots + 1) * width * 3 * width, 2 * 2 * slots * (slots + 1) * width
+                per_slot = 2 * slots * width * 2 * width * 2  # the MLP, and the gates
+                cost = before[0] * (2 * n_in * width + 4 * width * width + qkv + scores + per_slot)
+                shape = (slots * width,)
         yield layer, before, shape, cost
 
 
@@ -249,6 +266,7 @@ VGG = (
 ENCODER, DECODER = mlp((784, 512, 256, 64), "swish"), mlp((32, 256, 512, 784), "swish")
 IMAGE = (1, 28, 28)
 BLOCK = (Transformer(128, 8, 512), TokenMean(), Dense(128, 10))
+MEMORY = (Memory(10, 4, 16, 2), *mlp((128, 64, 64, 3)))
 WORDS = (Embedding(50_000, 128), Flatten(), Dense(32 * 128, 10))
 
 WORKLOADS = (
@@ -273,6 +291,7 @@ WORKLOADS = (
     Workload("lstm_train_h32_t20_b32", "train", "overhead", 700, 1, (Lstm(10, 32), Dense(32, 3)), 32, (20, 10)),
     Workload("transformer_block_train_d128_h8_t128_b16", "train", "gemm", 9000, 2, BLOCK, 16, (128, 128)),
     Workload("attention_causal_h8_t4096_d64", "attention", "gemm", shapes=((1, 8, 4096, 64),) * 4),
+    Workload("relational_memory_train_s4_d32_t3_b128", "memory", "overhead", 5500, 1, MEMORY, 128, (3, 10)),
     Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
     Workload("returns_100k_steps", "returns", "overhead", 500, shapes=((100_000,),)),
     Workload("gae_100k_steps", "gae", "overhead", 500, shapes=((100_000,), (100_001,))),

@@ -39,6 +39,7 @@ from .layers import (
     MaxPool2D,
     MultiHeadAttention,
     PositionalEncoding,
+    RelationalMemory,
     Residual,
     Sequential,
     Sparse,
@@ -518,6 +519,24 @@ class Builder(Network):
         mlp: Any = (d_ff, activation, dropout, epsilon)
         options: Any = (num_kv_heads, causal, rotary, alibi, window, use_bias, init_method)
         layer = TransformerBlock(d_model, num_heads, *mlp, *options, dtype=self.dtype, rng=self.rng)
+        return self.add(layer, input_shape)
+
+    @all_or_nothing
+    def add_relational_memory(
+        self: Net,
+        n_in: int | None = None,
+        mem_slots: int | None = None,
+        head_size: int | None = None,
+        num_heads: int = 1,
+        *,
+        input_shape: InputShape = None,
+        **settings: Any,
+    ) -> Net:
+        """Append a relational memory core; further ``settings`` by name, see ``layers.RelationalMemory``."""
+        where = "add_relational_memory"
+        n_in = self._size(where, "n_in", n_in, -1, input_shape)
+        mem_slots, head_size = needed(where, "mem_slots", mem_slots), needed(where, "head_size", head_size)
+        layer = RelationalMemory(n_in, mem_slots, head_size, num_heads, **settings, dtype=self.dtype, rng=self.rng)
         return self.add(layer, input_shape)
 
     def add_dropout(self: Net, rate: float = 0.5, *, input_shape: InputShape = None) -> Net:

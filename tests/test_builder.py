@@ -34,6 +34,7 @@ VERBS = {
     "add_positional_encoding": ((5, 6), {}, {"d_model": 6}),
     "add_multihead_attention": ((5, 6), {"num_heads": 2}, {"d_model": 6}),
     "add_transformer_block": ((5, 6), {"num_heads": 2}, {"d_model": 6}),
+    "add_relational_memory": ((6, 7), {"mem_slots": 3, "head_size": 2, "return_sequences": True}, {"n_in": 7}),
 }
 #: Those of layers that take any.
 OTHERS = {

@@ -25,6 +25,9 @@ from benchmarks.workloads import (
     Transformer,
     Workload,
 )
+from benchmarks.workloads import Memory as MemoryLayer
+
+from .pytorch_memory import Memory
 
 __all__ = ["COMPILED", "EAGER", "prepare"]
 
@@ -69,6 +72,8 @@ def module(layer: Layer, arrays: Arrays, dtype: torch.dtype) -> list[nn.Module]:
             return [load_block(nn.TransformerEncoderLayer(width, heads, hidden, 0.0, gelu, **options), arrays)]
         case TokenMean():
             return [Mean()]
+        case MemoryLayer(_, slots, _, heads):
+            return [Memory(slots, heads, arrays)]
     raise TypeError(layer)
 
 
@@ -225,6 +230,7 @@ def builders(compiled: bool):
         "matmul": product,
         "realnet": realnet,
     }
+    return {"train": train, "memory": train, "infer": infer, "act": act, "vae": vae, "adam": adam, "matmul": product}
 
 
 class LastStep(nn.Module):

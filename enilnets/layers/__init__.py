@@ -20,6 +20,7 @@ from .past import Past
 from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
 from .positions import PositionalEncoding
 from .recurrent import GRU, LSTM, RNN
+from .relational_memory import RelationalMemory
 from .residual import Residual
 from .sequential import Sequential
 from .sparse import Sparse
@@ -58,6 +59,7 @@ __all__ = [
     "MultiHeadAttention",
     "Past",
     "PositionalEncoding",
+    "RelationalMemory",
     "Residual",
     "Sequential",
     "Sparse",
@@ -92,6 +94,7 @@ LAYERS: dict[str, type[Layer]] = {
     "positional_encoding": PositionalEncoding,
     "multihead_attention": MultiHeadAttention,
     "transformer_block": TransformerBlock,
+    "relationalmemory": RelationalMemory,
     "activation": Activation,
     "rnn": RNN,
     "lstm": LSTM,

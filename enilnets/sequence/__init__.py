@@ -1,5 +1,51 @@
-"""Models of sequences."""
+"""Models over sequences."""
 
+from . import relational, tasks
 from .realnet import RealNet, RealNetTrainer, SparseRealNet, SynapticPruner
+from .relational import (
+    LSTM,
+    EarlyStopping,
+    HalfPrecision,
+    RelationalMemory,
+    RelationalRNN,
+    accuracy,
+    clip_gradients,
+    compute_numerical_gradient,
+    compute_numerical_gradient_fast,
+    create_batches,
+    cross_entropy_loss,
+    evaluate,
+    learning_rate_schedule,
+    mse_loss,
+    plot_training_curves,
+    softmax,
+    train_model,
+    train_step,
+)
 
-__all__ = ["RealNet", "RealNetTrainer", "SparseRealNet", "SynapticPruner"]
+__all__ = [
+    "LSTM",
+    "EarlyStopping",
+    "HalfPrecision",
+    "RealNet",
+    "RealNetTrainer",
+    "RelationalMemory",
+    "RelationalRNN",
+    "SparseRealNet",
+    "SynapticPruner",
+    "accuracy",
+    "clip_gradients",
+    "compute_numerical_gradient",
+    "compute_numerical_gradient_fast",
+    "create_batches",
+    "cross_entropy_loss",
+    "evaluate",
+    "learning_rate_schedule",
+    "mse_loss",
+    "plot_training_curves",
+    "relational",
+    "softmax",
+    "tasks",
+    "train_model",
+    "train_step",
+]

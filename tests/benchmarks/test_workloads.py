@@ -30,6 +30,15 @@ BY_NAME = {workload.name: workload for workload in WORKLOADS}
             2 * 16 * 3 * (128 * 128 * (3 * 128 + 128 + 2 * 512) + 2 * 128 * 128 * 128 + 128 * 10),
         ),
         ("attention_causal_h8_t4096_d64", 2 * 6 * 8 * 4096 * 4096 * 64 // 2),
+        # 3 steps: input, its gates, queries to values of 5 rows, scores and sums of 4, MLP and gates of 4 rows of 32
+        (
+            "relational_memory_train_s4_d32_t3_b128",
+            128
+            * (
+                2 * 3 * (2 * 10 * 32 + 4 * 32**2 + 2 * 5 * 32 * 96 + 4 * 4 * 5 * 32 + 4 * (2 * 2 + 4) * 32**2)
+                + 3 * 2 * (128 * 64 + 64 * 64 + 64 * 3)
+            ),
+        ),
     ],
 )
 def test_flops(name, flops):

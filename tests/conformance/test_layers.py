@@ -143,6 +143,31 @@ EXAMPLES = {
             (7, 8),
         ),
     ],
+    "relationalmemory": [
+        ({"n_in": 3, "mem_slots": 2, "head_size": 6, "num_heads": 2, "return_sequences": True}, (4, 3)),
+        ({"n_in": 2, "mem_slots": 4, "head_size": 7, "gate_style": "memory", "num_blocks": 2, "key_size": 5}, (3, 2)),
+        (
+            {
+                "n_in": 2,
+                "mem_slots": 3,
+                "head_size": 9,
+                "gate_style": None,
+                "attention_mlp_layers": 3,
+            },
+            (4, 2),
+        ),
+        (
+            {
+                "n_in": 4,
+                "mem_slots": 3,
+                "head_size": 8,
+                "input_attention": False,
+                "attention_mlp_layers": 1,
+                "return_sequences": True,
+            },
+            (2, 4),
+        ),
+    ],
     "activation": [
         *[({"activation": name}, (5,)) for name in ACTIVATIONS],
         ({"activation": "elu", "activation_params": {"alpha": 0.4}}, (5,)),
