@@ -26,6 +26,7 @@ CONCERNS = [
     "optim",
     "pointwise",
     "pool",
+    "recurrent",
     "scan",
     "threads",
 ]

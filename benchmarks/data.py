@@ -7,7 +7,7 @@ from math import prod, sqrt
 
 import numpy as np
 
-from benchmarks.workloads import BatchNorm, Conv, Dense, Embedding, Layer, Product, Shape, Workload
+from benchmarks.workloads import BatchNorm, Conv, Dense, Embedding, Layer, Lstm, Product, Shape, Workload
 
 __all__ = ["LABEL_SETS", "LEARNING_RATE", "Data", "make_data"]
 
@@ -30,7 +30,8 @@ class Data:
         Channels first. For kind "act" one observation, (features,). Before an embedding, ids as int64.
     labels : ndarray (LABEL_SETS, batch) of int64
     parameters, decoder : list of dict
-        One entry per layer: "weights" (out, in[, 3, 3]) and "bias", "gamma" and "beta", or nothing.
+        One entry per layer: "weights" (out, in[, 3, 3]), "recurrent_weights" between them, and "bias"; "gamma" and
+        "beta"; or nothing.
     arrays, gradients : list of ndarray
         For kind "adam". For kind "matmul" the arrays are the left side (m, k) and the right side, (k, n) or, if it is
         to be transposed, (n, k).
@@ -83,6 +84,10 @@ def initial(layer: Layer, dtype: str, rng: np.random.Generator) -> Arrays:
             return {"gamma": np.ones(features, dtype), "beta": np.zeros(features, dtype)}
         case Embedding(rows, width):
             return {"weights": (0.1 * rng.standard_normal((rows, width))).astype(dtype)}
+        case Lstm(n_in, n_out):  # gates in the order i, f, g, o
+            recurrent = weights((4 * n_out, n_out), dtype, rng)["weights"]
+            of_input = weights((4 * n_out, n_in), dtype, rng)
+            return {"weights": of_input["weights"], "recurrent_weights": recurrent, "bias": of_input["bias"]}
     return {}
 
 

@@ -16,6 +16,7 @@ from benchmarks.workloads import (
     Embedding,
     Flatten,
     Layer,
+    Lstm,
     MaxPool,
     Workload,
 )
@@ -46,6 +47,8 @@ def network(workload: Workload, layers: tuple[Layer, ...], parameters: list[Arra
                 net.add_flatten()
             case Embedding(rows, width):
                 net.add_embedding(rows, width)
+            case Lstm(n_in, n_out):
+                net.add_lstm(n_in, n_out)
     net.set_weights(parameters)
     return net
 

@@ -58,6 +58,13 @@ class Embedding(NamedTuple):
     width: int
 
 
+class Lstm(NamedTuple):
+    """Over (time, n_in); its last step goes on."""
+
+    n_in: int
+    n_out: int
+
+
 class Product(NamedTuple):
     """(m, k) @ (k, n); the right side is the transpose of an (n, k) array if ``transposed``, as in a dense layer."""
 
@@ -67,7 +74,7 @@ class Product(NamedTuple):
     transposed: bool = False
 
 
-Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten | Embedding
+Layer = Dense | Conv | BatchNorm | Activation | MaxPool | AvgPool | Flatten | Embedding | Lstm
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,9 @@ class Workload:
         forward = [cost for _, _, _, cost in walk(self.layers, self.shape)]
         total = sum(forward)
         if self.trains:
-            total = 3 * total - forward[0]
+            first = self.layers[0]
+            of_input = 8 * self.shape[0] * first.n_in * first.n_out if isinstance(first, Lstm) else forward[0]
+            total = 3 * total - of_input
         total += 3 * sum(cost for _, _, _, cost in walk(self.decoder, (self.latent,)))
         return total * self.batch
 
@@ -151,6 +160,8 @@ def walk(layers: tuple[Layer, ...], shape: Shape) -> Iterator[tuple[Layer, Shape
                 shape = (prod(shape),)
             case Embedding(_, width):
                 shape = (*shape, width)
+            case Lstm(n_in, n_out):
+                shape, cost = (n_out,), 8 * shape[0] * (n_in + n_out) * n_out
         yield layer, before, shape, cost
 
 
@@ -198,6 +209,8 @@ WORKLOADS = (
         "vae_train_784_512_256_z32_b64", "vae", "gemm", 1700, 2.3, ENCODER, 64, (784,), decoder=DECODER, latent=32
     ),
     Workload("embedding_train_50k_d128_b64x32", "train", "overhead", None, 10, WORDS, 64, (32,)),
+    Workload("lstm_train_h128_t64_b32", "train", "gemm", 3000, 1.35, (Lstm(32, 128), Dense(128, 10)), 32, (64, 32)),
+    Workload("lstm_train_h32_t20_b32", "train", "overhead", 700, 1, (Lstm(10, 32), Dense(32, 3)), 32, (20, 10)),
     Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
     Workload("returns_100k_steps", "returns", "overhead", 500, shapes=((100_000,),)),
     Workload("gae_100k_steps", "gae", "overhead", 500, shapes=((100_000,), (100_001,))),
@@ -206,4 +219,4 @@ WORKLOADS = (
 )
 
 #: Rows that the library has no layers for.
-NOT_YET = ("lstm_train_h128_t64_b32", "transformer_block_train_d128_h8_t128_b16")
+NOT_YET = ("transformer_block_train_d128_h8_t128_b16",)

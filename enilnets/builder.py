@@ -13,6 +13,9 @@ from typing import Any, TypeVar, cast
 
 from .errors import ConfigError
 from .layers import (
+    GRU,
+    LSTM,
+    RNN,
     Activation,
     AdaptiveAvgPool2D,
     AdaptiveMaxPool2D,
@@ -40,6 +43,7 @@ from .layers import (
     Upsample2D,
 )
 from .layers.conv import Sides
+from .layers.recurrent import Recurrent
 from .network import Network
 
 __all__ = ["Builder"]
@@ -52,6 +56,9 @@ InputShape = Sequence[int] | None
 
 #: Parameters of an activation by name, see ``ops.activation``.
 Params = Mapping[str, float] | None
+
+#: What a recurrent layer is told about its layers, in this order.
+LAYOUT = ("num_layers", "bidirectional", "return_sequences")
 
 #: Adds layers to the builder that it is called with.
 Build = Callable[["Builder"], Any]
@@ -333,6 +340,113 @@ class Builder(Network):
     ) -> Net:
         """Append a table that integers look up; see ``layers.Embedding``."""
         layer = Embedding(vocab_size, embed_dim, init_method, dtype=self.dtype, rng=self.rng)
+        return self.add(layer, input_shape)
+
+    def add_rnn(
+        self: Net,
+        n_in: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        return_sequences: bool = False,
+        *,
+        input_shape: InputShape = None,
+        **settings: Any,
+    ) -> Net:
+        """Append a plain recurrent layer over (batch, time, features); see ``layers.RNN`` for ``settings``."""
+        layout = (num_layers, bidirectional, return_sequences)
+        return self._add_recurrent("add_rnn", RNN, n_in, hidden_size, layout, settings, input_shape)
+
+    def add_bidirectional_rnn(
+        self: Net,
+        n_in: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        return_sequences: bool = False,
+        *,
+        input_shape: InputShape = None,
+        **settings: Any,
+    ) -> Net:
+        """Append ``add_rnn`` with ``bidirectional=True``: twice as many features come out."""
+        layout = (num_layers, True, return_sequences)
+        return self._add_recurrent("add_bidirectional_rnn", RNN, n_in, hidden_size, layout, settings, input_shape)
+
+    def add_lstm(
+        self: Net,
+        n_in: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        return_sequences: bool = False,
+        *,
+        input_shape: InputShape = None,
+        **settings: Any,
+    ) -> Net:
+        """Append a long short-term memory over (batch, time, features); see ``layers.LSTM`` for ``settings``."""
+        layout = (num_layers, bidirectional, return_sequences)
+        return self._add_recurrent("add_lstm", LSTM, n_in, hidden_size, layout, settings, input_shape)
+
+    def add_bidirectional_lstm(
+        self: Net,
+        n_in: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        return_sequences: bool = False,
+        *,
+        input_shape: InputShape = None,
+        **settings: Any,
+    ) -> Net:
+        """Append ``add_lstm`` with ``bidirectional=True``: twice as many features come out."""
+        layout = (num_layers, True, return_sequences)
+        return self._add_recurrent("add_bidirectional_lstm", LSTM, n_in, hidden_size, layout, settings, input_shape)
+
+    def add_gru(
+        self: Net,
+        n_in: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        return_sequences: bool = False,
+        *,
+        input_shape: InputShape = None,
+        **settings: Any,
+    ) -> Net:
+        """Append a gated recurrent unit over (batch, time, features); see ``layers.GRU`` for ``settings``."""
+        layout = (num_layers, bidirectional, return_sequences)
+        return self._add_recurrent("add_gru", GRU, n_in, hidden_size, layout, settings, input_shape)
+
+    def add_bidirectional_gru(
+        self: Net,
+        n_in: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        return_sequences: bool = False,
+        *,
+        input_shape: InputShape = None,
+        **settings: Any,
+    ) -> Net:
+        """Append ``add_gru`` with ``bidirectional=True``: twice as many features come out."""
+        layout = (num_layers, True, return_sequences)
+        return self._add_recurrent("add_bidirectional_gru", GRU, n_in, hidden_size, layout, settings, input_shape)
+
+    @all_or_nothing
+    def _add_recurrent(
+        self: Net,
+        where: str,
+        kind: type[Recurrent],
+        n_in: int | None,
+        hidden_size: int | None,
+        layout: tuple[Any, ...],
+        settings: dict[str, Any],
+        input_shape: InputShape,
+    ) -> Net:
+        hidden_size = needed(where, "hidden_size", hidden_size)
+        known = [name for name in kind.settings if name not in ("n_in", "hidden_size", *LAYOUT)]
+        unknown = [name for name in settings if name not in known]
+        if unknown:
+            raise ConfigError(where, f"settings among {', '.join(known)}", ", ".join(unknown))
+        n_in = self._size(where, "n_in", n_in, -1, input_shape)
+        layer = kind(n_in, hidden_size, *layout, **settings, dtype=self.dtype, rng=self.rng)
         return self.add(layer, input_shape)
 
     def add_dropout(self: Net, rate: float = 0.5, *, input_shape: InputShape = None) -> Net:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .errors import StateError
 from .layers import Mode, parts_of
 from .layers.sequential import Passed
 from .network import Network
+from .ragged import WHOLE, Steps, named_layers, states_after
 
 __all__ = ["Caches"]
 
@@ -26,12 +29,20 @@ class Caches(Network):
         self._passed: Passed | None = None
         self._went_back = False
         self._asked_training = False
+        self._lengths: np.ndarray | None = None
 
-    def _run(self, x: np.ndarray, training: bool, dropout_rate: float | None = None, keep_z: bool = True) -> np.ndarray:
+    def _run(
+        self,
+        x: np.ndarray,
+        training: bool,
+        dropout_rate: float | None = None,
+        keep_z: bool = True,
+        steps: Steps = WHOLE,
+    ) -> np.ndarray:
         """Forward pass whose context becomes the one that the documented caches show."""
-        mode = Mode(training and self._training, self._rng, keep_z, dropout_rate)
+        mode = Mode(training and self._training, self._rng, keep_z, dropout_rate, True, *steps)
         y, self._passed = self.chain.forward(x, mode)
-        self._asked_training = training
+        self._asked_training, self._lengths = training, steps.lengths
         for i, layer in enumerate(self.chain.layers):
             if layer.caches:
                 layer.recent = layer.documented_cache(self._passed.saved_by(i))
@@ -86,6 +97,19 @@ class Caches(Network):
             None,
             *(layer.pre_activation(saved) for layer, saved in zip(self.layers, self._passed.saved, strict=True)),
         ]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The states that the recurrent layers ended the last pass with, by layer: "0", or "2.1" inside another one.
+
+        Pass it as ``state=`` to go on where the sequences ended; gradients stop there. The arrays are the caller's: no
+        layer remembers anything between calls.
+        """
+        passed = self._passed
+        if passed is None:
+            return {}
+        carriers = {name.partition(".")[0] for name, _ in named_layers(self.layers)}
+        return states_after((i, self.layers[int(i)], passed.saved_by(int(i))) for i in sorted(carriers, key=int))
 
     @property
     def batchnorm_cache(self) -> list[tuple | None]:

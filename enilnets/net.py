@@ -12,9 +12,11 @@ from . import checks, losses
 from .builder import Builder
 from .caches import Caches
 from .errors import ConfigError, DataError, ShapeError, StateError
-from .ops.array import as_data, check_finite
+from .layers.sequential import INFERENCE_ALONE
+from .ops.array import as_data, as_numbers, check_finite
 from .ops.gather import as_ids
 from .policy_search import PolicySearch
+from .ragged import WHOLE, Steps, as_states, check_reset, without_padding, zero_behind
 from .training.callbacks import Callback
 from .training.fit import Scheduler, fit, loss_gradient
 from .training.history import History
@@ -45,6 +47,8 @@ class NeuralNet(PolicySearch, Caches, Builder):
     layers : list of Layer
         Change a layer through ``layer["weights"] = ...``; add one with an ``add_`` method. Views that were taken from a
         layer before another one is added may point to memory that is no longer used.
+    state : dict
+        After a pass: the states that recurrent layers ended it with, to be passed as ``state=`` to the next.
     optimizer : Optimizer
     arena : Arena
         All parameters and gradients as flat vectors.
@@ -162,6 +166,26 @@ class NeuralNet(PolicySearch, Caches, Builder):
             self._known_pair = kind
         return xs, ys
 
+    def _sequences(
+        self, where: str, x: Any, y: Any, loss: str, names: tuple[str, str], lengths: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """``_pairs`` without the padding of inputs and targets, and the lengths."""
+        x, lengths = without_padding(where, names[0], x, lengths)
+        if lengths is not None:
+            x = self._inputs(where, x, names[0], batch=True)
+            output_shape = self._output_shape(x.shape[1:])
+            if len(output_shape) > 1:
+                if output_shape[0] != x.shape[1]:
+                    expected, got = f"outputs of {x.shape[1]} steps, as the inputs have", f"{output_shape[0]}"
+                    raise ShapeError(f"{where}(lengths)", expected, got, "lengths= are those of the inputs")
+                y = as_numbers(where, names[1], y)
+                y = zero_behind(y, lengths) if y.shape[:2] == x.shape[:2] else y
+        return *self._pairs(where, x, y, loss, names), lengths
+
+    def _steps(self, where: str, x: np.ndarray, lengths: np.ndarray | None, reset: Any, state: Any) -> Steps:
+        """What the layers are told of the steps of ``x``; the lengths were checked before."""
+        return Steps(lengths, check_reset(where, reset, x), as_states(where, state, self.layers))
+
     def _loss_name(self, where: str, loss_function: str | None, options: dict[str, Any]) -> str:
         """Name of the loss to train by, its arguments checked by name; warns if it does not go with the head."""
         head = self.head
@@ -175,17 +199,33 @@ class NeuralNet(PolicySearch, Caches, Builder):
         return loss_function
 
     def _loss_options(
-        self, where: str, loss: str, y: np.ndarray, options: dict[str, Any], sample_weight: Any, class_weight: Any
+        self,
+        where: str,
+        loss: str,
+        y: np.ndarray,
+        options: dict[str, Any],
+        sample_weight: Any,
+        class_weight: Any,
+        lengths: np.ndarray | None = None,
     ) -> dict[str, Any]:
         """What the loss takes besides ``y``: its checked arguments, and the weights as one array."""
         if options:
             options = losses.as_options(where, loss, options, y.shape, self.dtype)
-        weights = losses.as_weights(where, loss, y, sample_weight, class_weight)
+        weights = losses.as_weights(where, loss, y, sample_weight, class_weight, lengths)
         return options if weights is None else {**options, "weights": weights}
 
     # Forward and backward
 
-    def Forward(self, inputs: Any, training: bool = False, dropout_rate: float = 0.0) -> np.ndarray:
+    def Forward(
+        self,
+        inputs: Any,
+        training: bool = False,
+        dropout_rate: float = 0.0,
+        *,
+        lengths: Any = None,
+        reset: Any = None,
+        state: Any = None,
+    ) -> np.ndarray:
         """Run the layers and keep ``outputs``, ``pre_activations`` and the norm caches.
 
         Parameters
@@ -197,6 +237,13 @@ class NeuralNet(PolicySearch, Caches, Builder):
             Batch statistics and dropout on (unless ``eval()`` was called).
         dropout_rate : float in [0, 1), default 0.0
             In training, a rate above 0 takes the place of every dropout layer's own for this pass.
+        lengths : array_like of int (batch,), optional
+            Steps of each sequence of a batch (batch, time, ...). What comes behind is padding, whatever stands there:
+            no state, output of a recurrent layer, loss or gradient depends on it.
+        reset : array_like of bool (batch, time), optional
+            True where an episode begins inside a sequence: recurrent layers let no state cross the border before it.
+        state : dict, optional
+            ``net.state`` as it was after an earlier pass, for recurrent layers to go on from; default: zeros.
 
         Returns
         -------
@@ -208,23 +255,37 @@ class NeuralNet(PolicySearch, Caches, Builder):
             If the input does not fit the first layer, is not numeric, or holds NaN or infinity.
         """
         rate = checks.fraction("Forward", "dropout_rate", dropout_rate, one=False)
+        inputs, lengths = without_padding("Forward", "inputs", inputs, lengths)
         x = self._inputs("Forward", inputs)
-        return self._run(x, checks.flag("Forward", "training", training), rate or None)
+        steps = self._steps("Forward", x, lengths, reset, state)
+        return self._run(x, checks.flag("Forward", "training", training), rate or None, steps=steps)
 
-    def predict(self, inputs: Any, training: bool = False, dropout_rate: float = 0.0) -> np.ndarray:
+    def predict(
+        self,
+        inputs: Any,
+        training: bool = False,
+        dropout_rate: float = 0.0,
+        *,
+        lengths: Any = None,
+        reset: Any = None,
+        state: Any = None,
+    ) -> np.ndarray:
         """Return ``Forward(inputs)`` without keeping anything, so that threads may share the network.
 
-        With ``training=True`` it is ``Forward`` itself.
+        With ``training=True`` it is ``Forward`` itself, as it has to be where ``state`` is wanted afterwards.
         """
-        if training is False and dropout_rate == 0.0 and self.chain.layers == self._added:
+        whole = lengths is None and reset is None and state is None
+        if whole and training is False and dropout_rate == 0.0 and self.chain.layers == self._added:
             y = self.chain.act(inputs)  # small networks spend their time on the way to the kernels: one call
             if y is not None:
                 return y
         checks.fraction("predict", "dropout_rate", dropout_rate, one=False)
         if checks.flag("predict", "training", training):
-            return self.Forward(inputs, training, dropout_rate)
+            return self.Forward(inputs, training, dropout_rate, lengths=lengths, reset=reset, state=state)
+        inputs, lengths = without_padding("predict", "inputs", inputs, lengths)
         x = self._inputs("predict", inputs)
-        y = self.chain.infer(x)
+        steps = self._steps("predict", x, lengths, reset, state)
+        y = self.chain.infer(x, INFERENCE_ALONE._replace(**steps._asdict()))
         return y.copy() if np.may_share_memory(x, y) else y
 
     def Backward(
@@ -309,13 +370,18 @@ class NeuralNet(PolicySearch, Caches, Builder):
         class_weight: Any,
     ) -> tuple[np.ndarray, bool]:
         where, head = "Backward", self.head
+        lengths = self._lengths if output.ndim > 2 else None
+        if lengths is not None:
+            targets = as_numbers(where, "targets", targets)
+            targets = zero_behind(targets, lengths) if targets.shape[:2] == output.shape[:2] else targets
         if loss_function is None:  # any numbers will do here
             loss = "cross_entropy" if head == "softmax" else "mse"
             y = losses.as_target(where, output.shape, targets, self.dtype, loss, "targets", ranged=False)
-            return (output - y) / self.dtype.type(len(output)), head == "softmax"
+            gradient = (output - y) / self.dtype.type(len(output))
+            return gradient if lengths is None else zero_behind(gradient, lengths), head == "softmax"
         loss = self._loss_name(where, loss_function, loss_kwargs)
         y = losses.as_target(where, output.shape, targets, self.dtype, loss, "targets")
-        options = self._loss_options(where, loss, y, loss_kwargs, sample_weight, class_weight)
+        options = self._loss_options(where, loss, y, loss_kwargs, sample_weight, class_weight, lengths)
         return loss_gradient(head, output, y, loss, options)[1:]
 
     def update(self) -> None:
@@ -397,6 +463,9 @@ class NeuralNet(PolicySearch, Caches, Builder):
         *,
         sample_weight: Any = None,
         class_weight: Any = None,
+        lengths: Any = None,
+        reset: Any = None,
+        state: Any = None,
         **loss_kwargs: Any,
     ) -> tuple[float, np.ndarray]:
         """One step on one batch: ``Forward``, loss, ``Backward``, ``update``.
@@ -409,6 +478,12 @@ class NeuralNet(PolicySearch, Caches, Builder):
             Default: cross-entropy after a softmax, else mean squared error.
         sample_weight, class_weight : optional
             Weights of the loss's mean, see ``losses.as_weights``.
+        lengths : array_like of int (batch,), optional
+            Steps of each sequence of a batch (batch, time, ...); see ``Forward``.
+        reset : array_like of bool (batch, time), optional
+            True where an episode begins inside a sequence: recurrent layers let no state cross the border before it.
+        state : dict, optional
+            ``net.state`` as it was after an earlier pass, for recurrent layers to go on from; default: zeros.
         **loss_kwargs
             Further arguments of the loss, see ``losses.evaluate``.
 
@@ -422,12 +497,26 @@ class NeuralNet(PolicySearch, Caches, Builder):
         ------
         NonFiniteError
             If the loss or a gradient is NaN or infinite; no such gradient is applied.
+
+        Notes
+        -----
+        Truncated backpropagation through time over pieces of long sequences, in their order::
+
+            state = None
+            for x, y in pieces:
+                loss, output = net.TrainBatch(x, y, state=state)
+                state = net.state
         """
         loss = self._loss_name("TrainBatch", loss_function, loss_kwargs)
-        x, y = self._pairs("TrainBatch", xs, ys, loss, ("xs", "ys"))
-        if loss_kwargs or sample_weight is not None or class_weight is not None:
-            loss_kwargs = self._loss_options("TrainBatch", loss, y, loss_kwargs, sample_weight, class_weight)
-        output = self._run(x, True, keep_z=False)
+        if lengths is None:
+            x, y = self._pairs("TrainBatch", xs, ys, loss, ("xs", "ys"))
+        else:
+            x, y, lengths = self._sequences("TrainBatch", xs, ys, loss, ("xs", "ys"), lengths)
+        if loss_kwargs or sample_weight is not None or class_weight is not None or lengths is not None:
+            loss_kwargs = self._loss_options("TrainBatch", loss, y, loss_kwargs, sample_weight, class_weight, lengths)
+        whole = lengths is None and reset is None and state is None
+        steps = WHOLE if whole else self._steps("TrainBatch", x, lengths, reset, state)
+        output = self._run(x, True, keep_z=False, steps=steps)
         value, gradient, at_pre_activation = loss_gradient(self.head, output, y, loss, loss_kwargs)
         self._propagate(gradient, at_pre_activation)
         self.update()
@@ -451,6 +540,8 @@ class NeuralNet(PolicySearch, Caches, Builder):
         callbacks: Iterable[Callback] = (),
         accumulation_steps: int = 1,
         resume: bool = False,
+        lengths: Any = None,
+        lengths_val: Any = None,
         **loss_kwargs: Any,
     ) -> History:
         """Train for ``epochs`` passes over the data, shuffled each time from the network's ``rng``.
@@ -485,6 +576,9 @@ class NeuralNet(PolicySearch, Caches, Builder):
         resume : bool, default False
             Go on where the run ended that the network (or the file it was loaded from) comes from, bit for bit:
             ``epochs`` more, with a scheduler and callbacks made as they were for that run.
+        lengths, lengths_val : array_like of int (samples,), optional
+            Steps of each sequence of ``X_train`` and of ``X_val``, (samples, time, ...). What comes behind is padding,
+            which has no part in states, losses, gradients and accuracies; means are over the steps that there are.
         **loss_kwargs
             Further arguments of the loss, see ``losses.evaluate``. Arrays with a row per sample, such as ``negative``,
             are shuffled along; there can be no validation with them.
@@ -504,15 +598,17 @@ class NeuralNet(PolicySearch, Caches, Builder):
         if checks.flag("Train", "resume", resume) and initial_epoch:
             raise ConfigError("Train(initial_epoch)", "none with resume=True, which knows it", str(initial_epoch))
         loss = self._loss_name("Train", loss_function, loss_kwargs)
-        x, y = self._pairs("Train", X_train, Y_train, loss, ("X_train", "Y_train"))
-        if (X_val is None) != (Y_val is None):
+        x, y, lengths = self._sequences("Train", X_train, Y_train, loss, ("X_train", "Y_train"), lengths)
+        if (X_val is None) != (Y_val is None) or (X_val is None and lengths_val is not None):
             raise DataError("Train", "X_val and Y_val together", "only one of them")
-        validation = None if X_val is None else self._pairs("Train", X_val, Y_val, loss, ("X_val", "Y_val"))
+        validation = None
+        if X_val is not None:
+            validation = self._sequences("Train", X_val, Y_val, loss, ("X_val", "Y_val"), lengths_val)
         if scheduler is not None and not callable(getattr(scheduler, "step", None)):
             raise ConfigError(
                 "Train(scheduler)", "an object with a step(epoch) method", repr(scheduler), "use LRScheduler"
             )
-        options = self._loss_options("Train", loss, y, loss_kwargs, sample_weight, class_weight)
+        options = self._loss_options("Train", loss, y, loss_kwargs, sample_weight, class_weight, lengths)
         if validation is not None and losses.per_sample(loss, loss_kwargs):
             raise DataError(
                 "Train(X_val)",
@@ -536,6 +632,7 @@ class NeuralNet(PolicySearch, Caches, Builder):
             callbacks=callbacks,
             accumulation_steps=accumulation_steps,
             resume=resume,
+            lengths=lengths,
         )
 
     def compute_accuracy(self, predictions: Any, targets: Any) -> float:

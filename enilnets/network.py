@@ -166,7 +166,9 @@ class Network(Trainable):
         last = self.chain.layers[-1] if self.chain.layers else None
         return last.head if last is not None else "linear"
 
-    def forward(self, x: np.ndarray, train: bool = False) -> tuple[np.ndarray, Passed]:
+    def forward(
+        self, x: np.ndarray, train: bool = False, lengths: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Passed]:
         """Return the output and a context for ``backward``; several contexts may be alive at once.
 
         Parameters
@@ -175,9 +177,11 @@ class Network(Trainable):
             Shapes are checked, values are not; another dtype is cast to the network's, but for ids before an embedding.
             Kept, not copied: do not write to it before ``backward``.
         train : bool
+        lengths : ndarray (batch,) of int64, optional
+            Steps of each sequence of a batch (batch, time, ...).
         """
         self._output_shape(x.shape[1:])
-        return self.chain.forward(self._cast(x), Mode(train and self.training, self.rng))
+        return self.chain.forward(self._cast(x), Mode(train and self.training, self.rng, lengths=lengths))
 
     def backward(
         self, ctx: Passed, dy: np.ndarray, params: bool = True, inputs: bool = False, at_pre_activation: bool = False
@@ -201,9 +205,9 @@ class Network(Trainable):
         dy = np.asarray(dy, self.dtype)
         return self.chain.propagate(dy, ctx, params=params, inputs=inputs, at_pre_activation=at_pre_activation)
 
-    def infer(self, x: np.ndarray) -> np.ndarray:
+    def infer(self, x: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
         """Return the output in inference mode; keeps nothing, so threads may call it at the same time."""
-        return self.chain.infer(self._cast(x))
+        return self.chain.infer(self._cast(x), Mode(backward=False, lengths=lengths))
 
     def clone(self: Net) -> Net:
         """Return an independent copy; see ``copy``."""

@@ -24,6 +24,7 @@ FLOORS = {
     "policy_gradients": 3,
     "returns": 3,
     "autodiff": 4,
+    "ragged": 4,
     "training": 4,
     "storage": 4,
     "network": 5,

@@ -25,6 +25,12 @@ VERBS = {
     "add_layernorm": ((2, 8, 9), {}, {"normalized_shape": 2}),
     "add_groupnorm": ((4, 8, 9), {"num_groups": 2}, {"num_channels": 4}),
     "add_instancenorm": ((2, 8, 9), {}, {"num_features": 2}),
+    "add_rnn": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
+    "add_lstm": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
+    "add_gru": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
+    "add_bidirectional_rnn": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
+    "add_bidirectional_lstm": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
+    "add_bidirectional_gru": ((6, 7), {"hidden_size": 3, "return_sequences": True}, {"n_in": 7}),
 }
 #: Those of layers that take any.
 OTHERS = {

@@ -20,6 +20,7 @@ from benchmarks.workloads import (
     Dense,
     Embedding,
     Flatten,
+    Lstm,
     MaxPool,
     Workload,
     walk,
@@ -46,6 +47,9 @@ def converted(layers, parameters: list[Arrays], shape) -> list[tuple]:
                 arrays = {**arrays, "weights": weights.T}
             case Conv():
                 arrays = {**arrays, "weights": arrays["weights"].transpose(2, 3, 1, 0)}
+            case Lstm():
+                names = ("weights", "recurrent_weights")
+                arrays = {**arrays, **{name: arrays[name].T for name in names}}
         result.append(tuple(jnp.array(array) for array in arrays.values()))
     return result
 
@@ -85,7 +89,24 @@ def apply(layers, parameters, x, running=()):
                 x = x.reshape(len(x), -1)
             case Embedding():
                 x = p[0][x]
+            case Lstm():
+                x = last_step(p, x)
     return x, updated
+
+
+def last_step(parameters, x):
+    """The last output of an LSTM over (batch, time, features), all products with the input in one."""
+    w, u, b = parameters
+    sums = (x @ w + b).swapaxes(0, 1)
+
+    def step(state, sums):
+        h, c = state
+        i, f, g, o = jnp.split(sums + h @ u, 4, axis=1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+
+    zeros = jnp.zeros((x.shape[0], u.shape[0]), x.dtype)
+    return jax.lax.scan(step, (zeros, zeros), sums)[0][0]
 
 
 def channels_last(x: np.ndarray) -> jax.Array:

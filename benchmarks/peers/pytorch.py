@@ -18,6 +18,7 @@ from benchmarks.workloads import (
     Embedding,
     Flatten,
     Layer,
+    Lstm,
     MaxPool,
     Workload,
 )
@@ -56,6 +57,8 @@ def module(layer: Layer, arrays: Arrays, dtype: torch.dtype) -> list[nn.Module]:
             return [nn.Flatten()]
         case Embedding(rows, width):
             return [nn.Embedding(rows, width, _weight=torch.tensor(arrays["weights"]))]
+        case Lstm(n_in, n_out):
+            return [LastStep(n_in, n_out, arrays, dtype)]
     raise TypeError(layer)
 
 
@@ -150,6 +153,21 @@ def builders(compiled: bool):
         return lambda: torch.mm(a, b, out=out)
 
     return {"train": train, "infer": infer, "act": act, "vae": vae, "adam": adam, "matmul": product}
+
+
+class LastStep(nn.Module):
+    """An LSTM whose last output goes on. Its second bias, which would only be added to the first, stays zero."""
+
+    def __init__(self, n_in: int, n_out: int, arrays: Arrays, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(n_in, n_out, batch_first=True, dtype=dtype)
+        names = {"weight_ih_l0": "weights", "weight_hh_l0": "recurrent_weights", "bias_ih_l0": "bias"}
+        state = {name: torch.tensor(arrays[ours]) for name, ours in names.items()}
+        self.lstm.load_state_dict({**state, "bias_hh_l0": torch.zeros(4 * n_out, dtype=dtype)})
+        self.lstm.bias_hh_l0.requires_grad_(False)
+
+    def forward(self, x):
+        return self.lstm(x)[0][:, -1]
 
 
 class Autoencoder(nn.Module):

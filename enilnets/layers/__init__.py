@@ -16,14 +16,18 @@ from .flatten import Flatten
 from .layernorm import GroupNorm, InstanceNorm, LayerNorm
 from .norm import BatchNorm
 from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
+from .recurrent import GRU, LSTM, RNN
 from .residual import Residual
 from .sequential import Sequential
 from .sparse import Sparse
 from .upsample import Upsample2D
 
 __all__ = [
+    "GRU",
     "INFERENCE",
     "LAYERS",
+    "LSTM",
+    "RNN",
     "Activation",
     "AdaptiveAvgPool2D",
     "AdaptiveMaxPool2D",
@@ -78,6 +82,9 @@ LAYERS: dict[str, type[Layer]] = {
     "dropout": Dropout,
     "embedding": Embedding,
     "activation": Activation,
+    "rnn": RNN,
+    "lstm": LSTM,
+    "gru": GRU,
     "sequential": Sequential,
     "residual": Residual,
     "concat": Concat,

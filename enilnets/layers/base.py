@@ -36,6 +36,13 @@ class Mode(NamedTuple):
         In training, takes the place of every dropout layer's own rate.
     backward : bool
         Whether a backward pass may follow; without, layers may save less.
+    lengths : ndarray (batch,) of int64 or None
+        Steps that each sequence of a batch (batch, time, ...) has, from 1 to its time axis; what comes after is
+        padding, which layers that look at several steps leave out. None: all sequences fill the time axis.
+    reset : ndarray (batch, time) of bool or None
+        True where an episode begins: recurrent layers let no state cross the border before that step.
+    states : mapping of Layer to state, or None
+        What recurrent layers begin with; those that are not in it begin with zeros.
     """
 
     training: bool = False
@@ -43,6 +50,9 @@ class Mode(NamedTuple):
     keep_z: bool = False
     dropout_rate: float | None = None
     backward: bool = True
+    lengths: np.ndarray | None = None
+    reset: np.ndarray | None = None
+    states: Mapping[Layer, Any] | None = None
 
 
 INFERENCE = Mode()
@@ -109,6 +119,8 @@ class Layer(MutableMapping):
     undoes_relu: ClassVar[bool] = False
     #: Whether its input is row numbers, which reach it as they are: no cast to the dtype of the network may round them.
     takes_ids: ClassVar[bool] = False
+    #: Whether a pass can go on from the state that another one ended with; see ``final_state``.
+    carries_state: ClassVar[bool] = False
     #: True if a 3-D input is one image, False if it is (batch, sequence, features), None if the next layer decides.
     takes_images: ClassVar[bool | None] = None
 
@@ -213,6 +225,10 @@ class Layer(MutableMapping):
     def documented_cache(self, saved: Any) -> dict[str, Any]:
         """Entries that the documentation shows in the mapping after a forward pass, such as a dropout mask."""
         return {}
+
+    def final_state(self, saved: Any) -> Any:
+        """Return the state that a pass ended with, from what it saved, for ``Mode.states`` of the next."""
+        raise NotImplementedError(f"{type(self).__name__} carries no state")
 
     def describe(self) -> str:
         """What ``summary()`` says about this layer after its type."""

@@ -228,14 +228,14 @@ class Sequential(Container):
             return stages[0].program.act(x)
         return None
 
-    def infer(self, x: np.ndarray) -> np.ndarray:
-        """Return the output in inference mode and keep nothing."""
-        for planned in self._plan(INFERENCE_ALONE)[2]:
+    def infer(self, x: np.ndarray, mode: Mode = INFERENCE_ALONE) -> np.ndarray:
+        """Return the output in an inference ``mode`` and keep nothing."""
+        for planned in self._plan(mode)[2]:
             for stage in planned.taking(x):
                 if stage.program is not None:
                     x = stage.program.infer(real("infer", "x", x))
                 else:
-                    x = self._run(stage, x, INFERENCE_ALONE)[0]
+                    x = self._run(stage, x, mode)[0]
         return x
 
     def _run(self, stage: Stage, x: np.ndarray, mode: Mode) -> tuple[np.ndarray, Any]:
@@ -248,7 +248,7 @@ class Sequential(Container):
     def forward(self, x: np.ndarray, mode: Mode = INFERENCE) -> tuple[np.ndarray, Passed]:
         """See Layer."""
         if not mode.backward:
-            return self.infer(x), Passed([], [], -1, x)
+            return self.infer(x, mode._replace(training=False, keep_z=False)), Passed([], [], -1, x)
         changes, layers, stages = self._plan(mode)
         passed = Passed(layers, [], changes, x)
         for planned in stages:

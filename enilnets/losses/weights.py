@@ -18,7 +18,12 @@ __all__ = ["as_sample_weights", "as_weights"]
 
 
 def as_weights(
-    where: str, loss: str | Loss, target: np.ndarray, sample_weight: Any = None, class_weight: Any = None
+    where: str,
+    loss: str | Loss,
+    target: np.ndarray,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    lengths: np.ndarray | None = None,
 ) -> np.ndarray | None:
     """Turn what a user passes as weights into the ``weights`` of a loss.
 
@@ -37,6 +42,8 @@ def as_weights(
         A number >= 0 per class, for losses of classes or of a single yes/no output; classes that a dict leaves out
         have weight 1. A row's weight is that of its class, ``Σ_c t_c w_c`` for soft targets. "balanced" is
         ``rows / (classes * count)`` with the classes and counts of ``target``.
+    lengths : ndarray (batch,) of int, optional
+        Steps of each sequence: of targets (batch, time, ...), the rows behind them weigh nothing and do not count.
 
     Returns
     -------
@@ -52,11 +59,25 @@ def as_weights(
     weights = None
     if sample_weight is not None:
         weights = as_sample_weights(where, sample_weight, target)
+    if lengths is not None and target.ndim > 2:
+        inside = _inside(target, lengths)
+        weights = inside if weights is None else _product(weights, inside)
+        _check_some(where, "sample_weight", weights)
     if class_weight is not None:
-        of_classes = _class_weights(where, loss, class_weight, target)
-        weights = of_classes if weights is None else of_classes * along(weights, of_classes)
+        of_classes = _class_weights(where, loss, class_weight, target, lengths)
+        weights = of_classes if weights is None else _product(of_classes, weights)
         _check_some(where, "class_weight", weights)
     return weights
+
+
+def _inside(target: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """1 for the steps that the sequences of ``target`` have, 0 for the padding; (batch, time)."""
+    return (np.arange(target.shape[1]) < lengths[:, None]).astype(target.dtype)
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Product of weights of leading axes, of which one may have fewer than the other."""
+    return a * along(b, a) if a.ndim >= b.ndim else along(a, b) * b
 
 
 def _rows(target: np.ndarray) -> tuple[int, ...]:
@@ -84,8 +105,12 @@ def _check_some(where: str, name: str, weights: np.ndarray) -> None:
         raise DataError(f"{where}({name})", "at least one weight above 0", "only zeros")
 
 
-def _class_weights(where: str, loss: str | Loss, value: Any, target: np.ndarray) -> np.ndarray:
+def _class_weights(
+    where: str, loss: str | Loss, value: Any, target: np.ndarray, lengths: np.ndarray | None = None
+) -> np.ndarray:
     shares = _shares(where, loss, target)
+    if lengths is not None and target.ndim > 2:
+        shares = shares * along(_inside(target, lengths), shares)
     classes = shares.shape[-1]
     if isinstance(value, str):
         checks.choice(where, "class_weight", value, ["balanced"])

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._ext import chain, conv, dropout, gather, gemm, losses, norm, optim, pointwise, pool, scan
+from .._ext import chain, conv, dropout, gather, gemm, losses, norm, optim, pointwise, pool, recurrent, scan
 from .._ext import isa as _isa
 from ..errors import ConfigError
 
@@ -23,6 +23,7 @@ CONCERNS = {
     "optim": optim,
     "pointwise": pointwise,
     "pool": pool,
+    "recurrent": recurrent,
     "scan": scan,
 }
 

@@ -79,15 +79,36 @@ def batch_weight(options: dict[str, Any], samples: int) -> float:
 
 
 def accumulate(
-    model: Model, x: np.ndarray, y: np.ndarray, loss: str | losses.Loss, options: dict[str, Any], share: float = 1.0
+    model: Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    loss: str | losses.Loss,
+    options: dict[str, Any],
+    share: float = 1.0,
+    lengths: np.ndarray | None = None,
 ) -> tuple[float, np.ndarray]:
     """Add the gradients of a batch, times ``share``, to the arena's; return its loss and the output."""
-    output, ctx = model.forward(x, train=True)
+    output, ctx = model.forward(x, train=True, **of_lengths(lengths))
     value, gradient, at_pre_activation = loss_gradient(model.head, output, y, loss, options)
     if share != 1.0:
         gradient = gradient * share
     model.backward(ctx, gradient, at_pre_activation=at_pre_activation)
     return value, output
+
+
+def of_lengths(lengths: np.ndarray | None) -> dict[str, Any]:
+    """The argument of a model's passes, which models without sequences need not know."""
+    return {} if lengths is None else {"lengths": lengths}
+
+
+def measured(
+    measure: Measure, output: np.ndarray, y: np.ndarray, lengths: np.ndarray | None = None
+) -> tuple[float, int]:
+    """Return the measure of a batch, and what it counts for: its samples, or their steps if sequences are padded."""
+    if lengths is not None and output.ndim > 2:
+        inside = np.arange(output.shape[1]) < lengths[:, None]
+        output, y = output[inside], y[inside]
+    return measure(output, y), len(output)
 
 
 def evaluate(
@@ -98,14 +119,19 @@ def evaluate(
     options: dict[str, Any] | None = None,
     batch_size: int = 256,
     measure: Measure = accuracy,
+    lengths: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """Return loss and accuracy (or another measure) in inference mode, computed batch by batch."""
-    total = right = 0.0
+    total = right = mass = 0.0
     for part in slices(len(x), batch_size):
-        output = model.infer(x[part])
-        total += float(losses.evaluate(loss, output, y[part], "mean", **(options or {}))) * len(output)
-        right += measure(output, y[part]) * len(output)
-    return total / len(x), right / len(x)
+        of_part = None if lengths is None else lengths[part]
+        output = model.infer(x[part], **of_lengths(of_part))
+        inside = losses.as_weights("evaluate", loss, y[part], lengths=of_part)
+        value, count = measured(measure, output, y[part], of_part)
+        total += float(losses.evaluate(loss, output, y[part], "mean", sample_weight=inside, **(options or {}))) * count
+        right += value * count
+        mass += count
+    return total / mass, right / mass
 
 
 def fit(
@@ -117,13 +143,14 @@ def fit(
     batch_size: int,
     loss: str | losses.Loss,
     options: dict[str, Any] | None = None,
-    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    validation: tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, np.ndarray | None] | None = None,
     scheduler: Scheduler | None = None,
     verbose: bool | int = 0,
     initial_epoch: int = 0,
     callbacks: Iterable[Callback] = (),
     accumulation_steps: int = 1,
     resume: bool = False,
+    lengths: np.ndarray | None = None,
 ) -> History:
     """Train ``model`` on arrays that are already in its dtype.
 
@@ -143,7 +170,8 @@ def fit(
     options : dict, optional
         Further arguments of the loss, and the ``weights`` of its mean; those with a row per sample (see
         ``losses.per_sample``) are shuffled along, and have no part in the validation.
-    validation : (ndarray, ndarray), optional
+    validation : (ndarray, ndarray) or (ndarray, ndarray, ndarray or None), optional
+        Inputs, targets, lengths.
     scheduler : Scheduler, optional
     verbose : bool or int
         0 is silent.
@@ -154,6 +182,8 @@ def fit(
         Batches whose gradients make one step: that of one batch with all their samples.
     resume : bool
         Go on with the run that ``model.run_state`` describes.
+    lengths : ndarray (samples,) of int64, optional
+        Steps of each sequence, for the model's passes and the accuracy; the loss knows them by its ``weights``.
 
     Returns
     -------
@@ -187,7 +217,8 @@ def fit(
             run.epoch = epoch
             run.set_rate("epoch")
             row.on_epoch_begin(run)
-            batches = shuffled_batches(x, y, batch_size, model.rng, *(options[name] for name in along))
+            rows = [options[name] for name in along] + ([] if lengths is None else [lengths])
+            batches = shuffled_batches(x, y, batch_size, model.rng, *rows)
             means = train_epoch(run, batches, len(x), accumulation_steps, loss, settings, along, measure, ctrl_c)
             if means is None:
                 break
@@ -195,7 +226,10 @@ def fit(
             history["accuracy"].append(means[1])
             history["lr"].append(float(model.learning_rate))
             if validation is not None:
-                val_loss, val_accuracy = evaluate(model, *validation, loss, settings, max(batch_size, 256), measure)
+                x_val, y_val, *of_val = validation
+                val_loss, val_accuracy = evaluate(
+                    model, x_val, y_val, loss, settings, max(batch_size, 256), measure, *of_val
+                )
                 history["val_loss"].append(val_loss)
                 history["val_accuracy"].append(val_accuracy)
             run.observe()
@@ -231,20 +265,22 @@ def train_epoch(
 ) -> tuple[float, float] | None:
     """Train on ``batches``, which hold ``samples`` in all; return the means of loss and measure.
 
-    Behind inputs and targets, a batch has the options of the loss that ``along`` names, a row per sample.
+    Behind inputs and targets, a batch has the options of the loss that ``along`` names, a row per sample, and where
+    sequences are padded their lengths.
 
     None if the run was stopped in between; gradients that made no step are then forgotten.
     """
     model = run.model
-    total = right = mass = gathered = 0.0  # gathered: the weight of the batches that the next step waits for
+    total = right = mass = seen = gathered = 0.0  # gathered: the weight of the batches that the next step waits for
     left, pending = samples, 0  # samples that are left, and that the next step waits for
     for run.batch, (xs, ys, *rows) in enumerate(batches, start=1):
         if pending == 0:
             pending = min(left, accumulation_steps * len(xs))
             run.set_rate("step")
-        options = {**settings, **dict(zip(along, rows, strict=True))} if along else settings
+        options = {**settings, **dict(zip(along, rows, strict=False))} if along else settings
+        lengths = rows[-1] if len(rows) > len(along) else None
         weight = batch_weight(options, len(xs))
-        value, output = accumulate(model, xs, ys, loss, options, weight if accumulation_steps > 1 else 1.0)
+        value, output = accumulate(model, xs, ys, loss, options, weight if accumulation_steps > 1 else 1.0, lengths)
         left, pending, gathered = left - len(xs), pending - len(xs), gathered + weight
         if pending == 0:
             if accumulation_steps > 1:
@@ -255,11 +291,13 @@ def train_epoch(
         run.loss = value
         total += value * weight
         mass += weight
-        right += measure(output, ys) * len(xs)
+        hits, count = measured(measure, output, ys, lengths)
+        right += hits * count
+        seen += count
         run.callbacks.on_batch_end(run)
         if ctrl_c.pressed:
             run.stop("interrupt")
         if run.stopped:
             model.arena.zero_grad()
             return None
-    return total / mass, right / samples
+    return total / mass, right / seen

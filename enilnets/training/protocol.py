@@ -40,7 +40,10 @@ class Model(Protocol):
         """Name of the last activation."""
 
     def forward(self, x: np.ndarray, train: bool = False) -> tuple[np.ndarray, Any]:
-        """Return the output and a context for ``backward``; several contexts may be alive at once."""
+        """Return the output and a context for ``backward``; several contexts may be alive at once.
+
+        Where sequences are padded, and only there, an int64 array (batch,) comes as ``lengths=``; to ``infer`` too.
+        """
 
     def backward(
         self, ctx: Any, dy: np.ndarray, params: bool = True, inputs: bool = False, at_pre_activation: bool = False

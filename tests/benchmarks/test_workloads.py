@@ -22,6 +22,8 @@ BY_NAME = {workload.name: workload for workload in WORKLOADS}
             "vae_train_784_512_256_z32_b64",
             2 * 64 * (2 * 784 * 512 + 3 * (512 * 256 + 256 * 64 + 32 * 256 + 256 * 512 + 512 * 784)),
         ),
+        # 64 steps of four gates from 32 + 128 numbers; no gradient of the input
+        ("lstm_train_h128_t64_b32", 2 * 32 * (64 * 512 * (2 * 32 + 3 * 128) + 3 * 128 * 10)),
     ],
 )
 def test_flops(name, flops):

@@ -121,6 +121,22 @@ EXAMPLES = {
         *[({"activation": name}, (5,)) for name in ACTIVATIONS],
         ({"activation": "elu", "activation_params": {"alpha": 0.4}}, (5,)),
     ],
+    "rnn": [
+        ({"n_in": 2, "hidden_size": 3}, (4, 2)),
+        ({"n_in": 3, "hidden_size": 4, "activation": "relu", "return_sequences": True}, (5, 3)),
+        ({"n_in": 1, "hidden_size": 1, "bidirectional": True}, (1, 1)),
+    ],
+    "lstm": [
+        ({"n_in": 3, "hidden_size": 4}, (5, 3)),
+        ({"n_in": 2, "hidden_size": 3, "return_sequences": True, "forget_bias": 0.5}, (6, 2)),
+        ({"n_in": 2, "hidden_size": 3, "num_layers": 2, "dropout": 0.4, "recurrent_dropout": 0.3}, (3, 2)),
+        ({"n_in": 3, "hidden_size": 2, "num_layers": 2, "bidirectional": True, "return_sequences": True}, (4, 3)),
+    ],
+    "gru": [
+        ({"n_in": 3, "hidden_size": 4}, (5, 3)),
+        ({"n_in": 3, "hidden_size": 2, "num_layers": 3, "bidirectional": True, "dropout": 0.2}, (4, 3)),
+        ({"n_in": 2, "hidden_size": 5, "return_sequences": True, "recurrent_dropout": 0.5}, (3, 2)),
+    ],
     "sequential": [
         (lambda dtype: Sequential(dtype=dtype), (5,)),
         (lambda dtype: Sequential([dense(5, 4, "tanh", dtype), dense(4, 3, "softmax", dtype)]), (5,)),

@@ -268,7 +268,9 @@ class TestLayers:
 class TestForward:
     @pytest.mark.contract("F1", "F2")
     def test_inputs_of_every_rank(self, rng):
-        assert list(inspect.signature(NeuralNet.Forward).parameters)[1:] == ["inputs", "training", "dropout_rate"]
+        given = inspect.signature(NeuralNet.Forward).parameters.values()
+        positional = [p.name for p in given if p.kind is not p.KEYWORD_ONLY]
+        assert positional == ["self", "inputs", "training", "dropout_rate"]
         images = NeuralNet(rng=0).add_conv2d(2, 3, 3)
         for x, net, shape in (
             (np.arange(4), small(), (1, 4)),
