@@ -14,6 +14,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CONCERNS = [
+    "attention",
     "chain",
     "conv",
     "dropout",

@@ -6,7 +6,21 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._ext import chain, conv, dropout, gather, gemm, losses, norm, optim, pointwise, pool, recurrent, scan
+from .._ext import (
+    attention,
+    chain,
+    conv,
+    dropout,
+    gather,
+    gemm,
+    losses,
+    norm,
+    optim,
+    pointwise,
+    pool,
+    recurrent,
+    scan,
+)
 from .._ext import isa as _isa
 from ..errors import ConfigError
 
@@ -14,6 +28,7 @@ __all__ = ["CONCERNS", "available", "current", "select", "using", "variants"]
 
 #: The compiled modules that hold kernels, by name.
 CONCERNS = {
+    "attention": attention,
     "conv": conv,
     "dropout": dropout,
     "gather": gather,
