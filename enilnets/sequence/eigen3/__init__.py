@@ -1,0 +1,1 @@
+"""The Eigen3 trading networks."""
