@@ -169,7 +169,7 @@ class ColumnEncoder(Layer):
         filters, hidden = config["cnn_filters"], config["lstm_hidden_size"]
         shapes: dict[str, Shape] = {
             "conv.weights": (filters, config["num_features"], KERNEL),
-            **{f"conv.{name}": (filters,) for name in ("bias",)},
+            "conv.bias": (filters,),
             **{f"norm.{name}": (filters,) for name in ("gamma", "beta", "running_mean", "running_var")},
         }
         for number in range(config["lstm_num_layers"]):
@@ -226,7 +226,8 @@ class ColumnEncoder(Layer):
 
     def _rows(self, x: np.ndarray, chunk: slice) -> np.ndarray:
         """Return the columns of ``chunk`` as (batch * columns, features, time), NaN as 0."""
-        columns = np.array(x[:, :, chunk].transpose(0, 2, 3, 1), self.dtype, order="C")
+        with np.errstate(over="ignore"):  # what overflows is named below
+            columns = np.array(x[:, :, chunk].transpose(0, 2, 3, 1), self.dtype, order="C")
         columns[np.isnan(columns)] = 0
         index = find_non_finite(columns.reshape(-1))
         if index >= 0:
