@@ -21,8 +21,10 @@ from benchmarks.workloads import (
     Workload,
 )
 from enilnets import NeuralNet, compute_returns, gae, losses, optim
+from enilnets.layers import Mode
 from enilnets.ops.matmul import matmul
 from enilnets.parameters import Arena, Parameter
+from enilnets.sequence.eigen3.columns import ColumnEncoder
 
 __all__ = ["BUILDERS"]
 
@@ -119,6 +121,25 @@ def advantages(workload: Workload, data: Data):
     return lambda: gae(rewards, values, 0.99, 0.95)[0]
 
 
+def extractor(workload: Workload, data: Data):
+    """Without dropout, whose masks would differ."""
+    _, columns, features = workload.shape
+    filters, hidden = len(data.arrays[1]), data.arrays[3].shape[1]
+    encoder = ColumnEncoder(columns, features, filters, hidden, dropout_rate=0.0, dtype=workload.dtype, rng=0)
+    names = [name for name in encoder.parameters if not name.startswith("norm")]
+    for name, array in zip(names, data.arrays, strict=True):
+        encoder[name] = 0.1 * array
+    arena = Arena(encoder.dtype, encoder.parameters.values())
+
+    def step() -> float:
+        arena.zero_grad()
+        y, saved = encoder.forward(data.x, Mode(training=True))
+        encoder.backward(y * (2 / y.size), saved, inputs=False)
+        return float(np.square(y).mean())
+
+    return step
+
+
 BUILDERS = {
     "train": train,
     "infer": infer,
@@ -128,4 +149,5 @@ BUILDERS = {
     "matmul": product,
     "returns": discounted,
     "gae": advantages,
+    "extractor": extractor,
 }

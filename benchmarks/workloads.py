@@ -83,11 +83,12 @@ class Workload:
 
     Attributes
     ----------
-    kind : {"train", "infer", "act", "vae", "adam", "matmul", "returns", "gae"}
+    kind : {"train", "infer", "act", "vae", "adam", "matmul", "returns", "gae", "extractor"}
         What one call does: a training step (Adam, cross-entropy over the last layer's logits), a forward pass in
         inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
-        a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``, or the discounted
-        returns or generalised advantages of an episode of ``shapes``: rewards, and the states' values.
+        a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``, the discounted
+        returns or generalised advantages of an episode of ``shapes``: rewards, and the states' values, or a feature
+        extractor with parameters of ``shapes`` there and back, the loss being the mean square of the features.
     bound : {"gemm", "memory", "overhead"}
         What limits it: decides whether GFLOP/s, GB/s or the number of calls is shown beside it.
     goal, goal_ratio, goal_share : float, optional
@@ -117,7 +118,7 @@ class Workload:
     @property
     def trains(self) -> bool:
         """Whether a call is a training step, which returns its loss."""
-        return self.kind in ("train", "vae")
+        return self.kind in ("train", "vae", "extractor")
 
     @property
     def returns_output(self) -> bool:
@@ -129,6 +130,9 @@ class Workload:
         """Operations of the matrix products and convolutions of one call; the first layer needs no input gradient."""
         if self.product:
             return 2 * self.product.m * self.product.k * self.product.n
+        if self.kind == "extractor":  # every matrix meets every column and step, there and twice on the way back
+            time, columns, _ = self.shape
+            return 3 * 2 * self.batch * time * columns * sum(prod(shape) for shape in self.shapes if len(shape) > 1)
         forward = [cost for _, _, _, cost in walk(self.layers, self.shape)]
         total = sum(forward)
         if self.trains:
@@ -179,6 +183,13 @@ def conv_bn_relu(n_in: int, n_out: int) -> tuple[Layer, ...]:
     return Conv(n_in, n_out, 1), BatchNorm(n_out), Activation("relu")
 
 
+def extractor(features: int, filters: int, hidden: int) -> tuple[Shape, ...]:
+    """Parameters of a convolution, and of a bidirectional LSTM of two layers: per layer and direction w, u and b."""
+    lstm = ((4 * hidden, n_in, hidden) for n_in in (filters, 2 * hidden) for _ in range(2))
+    cells = (shape for rows, n_in, n in lstm for shape in ((rows, n_in), (rows, n), (rows,)))
+    return ((filters, features, 3), (filters,), *cells)
+
+
 MLP = mlp((784, 256, 128, 10))
 RL = mlp((4, 64, 64, 2), "tanh")
 CNN = (Conv(1, 32, 0, "relu"), Conv(32, 64, 0, "relu"), MaxPool(2), Flatten(), Dense(9216, 128, "relu"), Dense(128, 10))
@@ -211,6 +222,9 @@ WORKLOADS = (
     Workload("embedding_train_50k_d128_b64x32", "train", "overhead", None, 10, WORDS, 64, (32,)),
     Workload("lstm_train_h128_t64_b32", "train", "gemm", 3000, 1.35, (Lstm(32, 128), Dense(128, 10)), 32, (64, 32)),
     Workload("lstm_train_h32_t20_b32", "train", "overhead", 700, 1, (Lstm(10, 32), Dense(32, 3)), 32, (20, 10)),
+    Workload(
+        "extractor_train_t60_c64_h128_b2", "extractor", "gemm", 172_000, 1, (), 2, (60, 64, 5), shapes=extractor(5, 32, 128)
+    ),
     Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
     Workload("returns_100k_steps", "returns", "overhead", 500, shapes=((100_000,),)),
     Workload("gae_100k_steps", "gae", "overhead", 500, shapes=((100_000,), (100_001,))),

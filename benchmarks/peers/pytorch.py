@@ -152,7 +152,28 @@ def builders(compiled: bool):
         out = torch.empty((len(a), b.shape[1]), dtype=a.dtype)
         return lambda: torch.mm(a, b, out=out)
 
-    return {"train": train, "infer": infer, "act": act, "vae": vae, "adam": adam, "matmul": product}
+    def extractor(workload: Workload, data: Data):
+        if compiled:
+            return None  # nn.LSTM is one call that nothing can be fused into
+        model, x = Extractor(data.arrays), torch.from_numpy(data.x)
+
+        def step():
+            model.zero_grad(set_to_none=True)
+            loss = model(x).square().mean()
+            loss.backward()
+            return loss
+
+        return step
+
+    return {
+        "train": train,
+        "infer": infer,
+        "act": act,
+        "vae": vae,
+        "adam": adam,
+        "matmul": product,
+        "extractor": extractor,
+    }
 
 
 class LastStep(nn.Module):
@@ -178,6 +199,30 @@ class Autoencoder(nn.Module):
     def forward(self, x):
         mean, log_var = self.encoder(x).chunk(2, -1)
         return self.decoder(mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)), mean, log_var
+
+
+class Extractor(nn.Module):
+    """Every column by itself: convolution over time, normalisation, LSTM both ways, mean of the last three steps."""
+
+    def __init__(self, arrays: list) -> None:
+        super().__init__()
+        filters, features, kernel = arrays[0].shape
+        self.conv = nn.Conv1d(features, filters, kernel, padding="same")
+        self.norm = nn.BatchNorm1d(filters, momentum=0.01)
+        self.lstm = nn.LSTM(filters, arrays[3].shape[1], 2, batch_first=True, bidirectional=True)
+        cells = [parameter for name, parameter in self.lstm.named_parameters() if not name.startswith("bias_hh")]
+        with torch.no_grad():
+            for parameter, array in zip([self.conv.weight, self.conv.bias, *cells], arrays, strict=True):
+                parameter.copy_(0.1 * torch.from_numpy(array))
+            for name, parameter in self.lstm.named_parameters():
+                if name.startswith("bias_hh"):
+                    parameter.zero_()
+
+    def forward(self, x):
+        batch, time, columns, features = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(batch * columns, features, time)
+        steps = torch.relu(self.norm(self.conv(rows))).transpose(1, 2)
+        return self.lstm(steps)[0][:, -3:].mean(1).reshape(batch, columns, -1)
 
 
 EAGER = builders(compiled=False)

@@ -24,6 +24,11 @@ BY_NAME = {workload.name: workload for workload in WORKLOADS}
         ),
         # 64 steps of four gates from 32 + 128 numbers; no gradient of the input
         ("lstm_train_h128_t64_b32", 2 * 32 * (64 * 512 * (2 * 32 + 3 * 128) + 3 * 128 * 10)),
+        # per column and step: the kernels, then two layers both ways, of four gates from input and state
+        (
+            "extractor_train_t60_c64_h128_b2",
+            3 * 2 * 2 * 60 * 64 * (5 * 3 * 32 + 8 * 128 * (32 + 128) + 8 * 128 * (256 + 128)),
+        ),
     ],
 )
 def test_flops(name, flops):
