@@ -129,12 +129,13 @@ def extractor(workload: Workload, data: Data):
     names = [name for name in encoder.parameters if not name.startswith("norm")]
     for name, array in zip(names, data.arrays, strict=True):
         encoder[name] = 0.1 * array
-    arena = Arena(encoder.dtype, encoder.parameters.values())
+    arena, optimizer = Arena(encoder.dtype, encoder.parameters.values()), optim.Adam()
 
     def step() -> float:
-        arena.zero_grad()
         y, saved = encoder.forward(data.x, Mode(training=True))
         encoder.backward(y * (2 / y.size), saved, inputs=False)
+        optimizer.step(arena, LEARNING_RATE)
+        arena.zero_grad()
         return float(np.square(y).mean())
 
     return step

@@ -87,8 +87,8 @@ class Workload:
         What one call does: a training step (Adam, cross-entropy over the last layer's logits), a forward pass in
         inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
         a variational autoencoder, an Adam step over ``shapes``, the bare matrix product ``product``, the discounted
-        returns or generalised advantages of an episode of ``shapes``: rewards, and the states' values, or a feature
-        extractor with parameters of ``shapes`` there and back, the loss being the mean square of the features.
+        returns or generalised advantages of an episode of ``shapes``: rewards, and the states' values, or a training
+        step of a feature extractor with parameters of ``shapes`` (Adam, the mean square of the features).
     bound : {"gemm", "memory", "overhead"}
         What limits it: decides whether GFLOP/s, GB/s or the number of calls is shown beside it.
     goal, goal_ratio, goal_share : float, optional

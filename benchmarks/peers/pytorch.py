@@ -156,11 +156,13 @@ def builders(compiled: bool):
         if compiled:
             return None  # nn.LSTM is one call that nothing can be fused into
         model, x = Extractor(data.arrays), torch.from_numpy(data.x)
+        optimizer = adam_over(model.parameters())
 
         def step():
-            model.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss = model(x).square().mean()
             loss.backward()
+            optimizer.step()
             return loss
 
         return step
