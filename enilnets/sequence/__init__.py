@@ -8,6 +8,8 @@ from .eigen3 import (
     DoubleCritic,
     FeatureExtractor,
     SelfAttentionModule,
+    over_population,
+    soft_update,
 )
 
 __all__ = [
@@ -18,4 +20,6 @@ __all__ = [
     "DoubleCritic",
     "FeatureExtractor",
     "SelfAttentionModule",
+    "over_population",
+    "soft_update",
 ]

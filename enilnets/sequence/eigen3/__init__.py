@@ -4,6 +4,7 @@ from .actor import Actor
 from .attention import AttentionModule, CrossAttentionModule, SelfAttentionModule
 from .critic import Critic, DoubleCritic
 from .feature_extractor import FeatureExtractor
+from .population import over_population, soft_update
 
 __all__ = [
     "Actor",
@@ -13,4 +14,6 @@ __all__ = [
     "DoubleCritic",
     "FeatureExtractor",
     "SelfAttentionModule",
+    "over_population",
+    "soft_update",
 ]

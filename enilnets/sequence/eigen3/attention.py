@@ -56,8 +56,8 @@ class AttentionModule(Attending):
     >>> from enilnets.sequence import AttentionModule
     >>> module = AttentionModule(16, num_heads=4, use_cross_attention=True, rng=0)
     >>> out, weights = module(np.ones((2, 5, 16)), return_attention_weights=True)
-    >>> out.shape, weights.shape, weights[0, 0].round(3).tolist()
-    ((2, 1, 16), (2, 1, 5), [0.2, 0.2, 0.2, 0.2, 0.2])
+    >>> out.shape, weights.shape, bool(np.allclose(weights, 0.2))
+    ((2, 1, 16), (2, 1, 5), True)
     """
 
     def __init__(
