@@ -223,7 +223,15 @@ WORKLOADS = (
     Workload("lstm_train_h128_t64_b32", "train", "gemm", 3000, 1.35, (Lstm(32, 128), Dense(128, 10)), 32, (64, 32)),
     Workload("lstm_train_h32_t20_b32", "train", "overhead", 700, 1, (Lstm(10, 32), Dense(32, 3)), 32, (20, 10)),
     Workload(
-        "extractor_train_t60_c64_h128_b2", "extractor", "gemm", 172_000, 1, (), 2, (60, 64, 5), shapes=extractor(5, 32, 128)
+        "extractor_train_t60_c64_h128_b2",
+        "extractor",
+        "gemm",
+        172_000,
+        1,
+        (),
+        2,
+        (60, 64, 5),
+        shapes=extractor(5, 32, 128),
     ),
     Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
     Workload("returns_100k_steps", "returns", "overhead", 500, shapes=((100_000,),)),

@@ -280,9 +280,7 @@ class ColumnEncoder(Layer):
         """Encode (rows, features, time) into (rows, 2 hidden)."""
         z, _ = self._convolved(rows)
         gamma, beta = self["norm.gamma"], self["norm.beta"]
-        a, norm = batchnorm_inference(
-            z, statistics.mean, statistics.var, gamma, beta, EPSILON, activation="relu"
-        )
+        a, norm = batchnorm_inference(z, statistics.mean, statistics.var, gamma, beta, EPSILON, activation="relu")
         steps = np.ascontiguousarray(a.transpose(0, 2, 1))
         y, recurrence = last_steps(steps, list(self._cells()), rate, keys, keep=keep)
         return y, None if recurrence is None else Kept(norm, recurrence)

@@ -44,7 +44,10 @@ def soft_update(target: Model, online: Model, tau: float) -> None:
     theirs, ours = _layout(online), _layout(target)
     if theirs != ours:
         odd = next(name for name in reversed({**theirs, **ours}) if theirs.get(name) != ours.get(name))
-        expected, way_out = f"the parts of online, such as {theirs.get(odd)} at {odd}", "make both with the same settings"
+        expected, way_out = (
+            f"the parts of online, such as {theirs.get(odd)} at {odd}",
+            "make both with the same settings",
+        )
         raise ConfigError("soft_update(target)", expected, str(ours.get(odd)), way_out)
     blend(target.arena.values, online.arena.values, tau)
     target.arena.version += 1
