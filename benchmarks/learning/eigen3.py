@@ -110,7 +110,7 @@ class Search(Model):
 
 
 def find_needle(seed: int, steps: int = 400) -> tuple[float, float, float]:
-    """Mean weight of the needle in fresh data; how far weights are from the softmax, and their sum in training from 1."""
+    """Mean weight of the needle in fresh data; distance of weights from the softmax, and of their sum from 1."""
     train, test, weights = (np.random.default_rng([seed, i]) for i in range(3))
     model = Search(weights)
     for _ in range(steps):

@@ -79,8 +79,8 @@ class Actor(Attending):
 
     Notes
     -----
-    A call, ``actor(state, train=False, return_attention_weights=False)``, returns actions (batch, stocks, 2) and None or
-    the attention weights (batch, columns). ``actions[..., 0]`` is the coefficient, see ``coefficient``;
+    A call, ``actor(state, train=False, return_attention_weights=False)``, returns actions (batch, stocks, 2) and None
+    or the attention weights (batch, columns). ``actions[..., 0]`` is the coefficient, see ``coefficient``;
     ``actions[..., 1]`` the sale target in percent, see ``sale_target``. ``forward`` and ``infer`` of the model protocol
     give the actions alone.
 

@@ -61,7 +61,8 @@ class ColumnEncoder(Layer):
 
     Parameters
     ----------
-    num_columns, num_features, cnn_filters, lstm_hidden_size, lstm_num_layers, column_chunk_size, dropout_rate, use_remat
+    num_columns, num_features, cnn_filters, lstm_hidden_size, lstm_num_layers : int
+    column_chunk_size, dropout_rate, use_remat
         See FeatureExtractor, which offers this layer as a model.
     dtype, rng
         See NeuralNet.
@@ -310,7 +311,7 @@ class ColumnEncoder(Layer):
     def _encode_backward(
         self, dy: np.ndarray, saved: Saved, number: int, params: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Accumulate what the LSTM gets from one chunk; return ``dy f' gamma / std`` at the convolution, and the sums."""
+        """Accumulate the LSTM's gradients of one chunk; return ``dy f' gamma / std`` at the convolution, and the sums."""
         chunk, kept = saved.chunks[number], saved.kept[number]
         if kept is None:
             _, kept = self._encode(self._rows(saved.x, chunk), saved.statistics, saved.rate, saved.keys[number], True)

@@ -156,8 +156,8 @@ class DoubleCritic(Model):
 
     Notes
     -----
-    A call, ``critics(state, action, train=False)``, returns values (batch, 2). ``features(state)`` returns a pair, one of
-    each critic, that ``head(features, action)`` takes.
+    A call, ``critics(state, action, train=False)``, returns values (batch, 2). ``features(state)`` returns a pair, one
+    of each critic, that ``head(features, action)`` takes.
 
     References
     ----------

@@ -81,7 +81,7 @@ def test_gradients(rng, kind, dropout):
         module.rng = 7
         return module.forward(x, train=True)
 
-    y, ctx = forward(x)
+    _, ctx = forward(x)
     dx = module.backward(ctx, dy, inputs=True)
     check_direction(lambda x: float((forward(x)[0] * dy).sum()), x, dx, rng)
     for name, parameter in module.named_parameters():

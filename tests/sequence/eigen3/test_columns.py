@@ -1,4 +1,4 @@
-"""The encoder of columns behind FeatureExtractor: gradients, chunks, recomputation, statistics, the short reverse run."""
+"""The encoder of columns behind FeatureExtractor: gradients, chunks, recomputation, statistics, the short run."""
 
 import copy
 
