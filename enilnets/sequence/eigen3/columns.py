@@ -311,7 +311,7 @@ class ColumnEncoder(Layer):
     def _encode_backward(
         self, dy: np.ndarray, saved: Saved, number: int, params: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Accumulate the LSTM's gradients of one chunk; return ``dy f' gamma / std`` at the convolution, and the sums."""
+        """Accumulate the LSTM's gradients of one chunk; return ``dy gamma f' / std`` before the norm and the sums."""
         chunk, kept = saved.chunks[number], saved.kept[number]
         if kept is None:
             _, kept = self._encode(self._rows(saved.x, chunk), saved.statistics, saved.rate, saved.keys[number], True)
