@@ -1,4 +1,4 @@
-"""The encoder of columns beside Conv1d, BatchNorm1d and nn.LSTM with the same weights."""
+"""The encoder of columns and the attention modules beside PyTorch's layers with the same weights."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from enilnets.layers import Mode
+from enilnets.sequence import AttentionModule
 from enilnets.sequence.eigen3.columns import ColumnEncoder
 from tests.parity.counterparts import tensor
 
@@ -77,3 +78,39 @@ def test_column_encoder(dtype, rng, training, time, chunk):
             assert relative(encoder["d_" + name], parameter.grad) < 1e-4, name
     if training:
         np.testing.assert_allclose(encoder["norm.running_mean"], theirs.norm.running_mean.numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("cross", [False, True])
+def test_attention_module(dtype, rng, cross):
+    """nn.MultiheadAttention and nn.LayerNorm: output, averaged weights, gradients of input and parameters."""
+    module = AttentionModule(16, 4, cross, 0.0, 0.0, dtype=dtype, rng=0)
+    for _, parameter in module.named_parameters():
+        parameter.value[...] += 0.2 * rng.normal(size=parameter.value.shape)
+    x, dy = (rng.normal(size=shape).astype(dtype) for shape in ((3, 7, 16), (3, 1 if cross else 7, 16)))
+    kind = torch.float32 if dtype == np.float32 else torch.float64
+    theirs = nn.MultiheadAttention(16, 4, batch_first=True, dtype=kind)
+    norm = nn.LayerNorm(16, eps=1e-6, dtype=kind)
+    parts = [module.query, module.key, module.value]
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.from_numpy(np.concatenate([part["weights"] for part in parts])))
+        theirs.in_proj_bias.copy_(torch.from_numpy(np.concatenate([part["bias"] for part in parts])))
+        theirs.out_proj.weight.copy_(torch.from_numpy(module.output["weights"]))
+        theirs.out_proj.bias.copy_(torch.from_numpy(module.output["bias"]))
+        norm.weight.copy_(torch.from_numpy(module.norm["gamma"]))
+        norm.bias.copy_(torch.from_numpy(module.norm["beta"]))
+    theirs_x = tensor(x)
+    token = tensor(module.token.value) if cross else None
+    attended, weights = theirs(token.expand(3, 1, 16) if cross else theirs_x, theirs_x, theirs_x)
+    expected = norm(attended if cross else theirs_x + attended)
+    out, ours = module(x, return_attention_weights=True)
+    np.testing.assert_allclose(out.data, expected.detach().numpy(), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ours, (weights if cross else weights.mean(1)).detach().numpy(), rtol=0, atol=1e-6)
+    expected.backward(tensor(dy, learn=False))
+    _, ctx = module.forward(x)
+    assert relative(module.backward(ctx, dy, inputs=True), theirs_x.grad) < 1e-4
+    assert relative(module.output["d_weights"], theirs.out_proj.weight.grad) < 1e-4
+    assert relative(module.norm["d_gamma"], norm.weight.grad) < 1e-4
+    stacked = np.concatenate([part["d_weights"] for part in parts])
+    assert relative(stacked, theirs.in_proj_weight.grad) < 1e-4
+    if cross:
+        assert relative(module.token.grad, token.grad) < 1e-4

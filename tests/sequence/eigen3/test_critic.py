@@ -157,9 +157,7 @@ def test_learns_a_value(rng):
     critics = small(DoubleCritic, learning_rate=0.01, dropout_rate=0.0, scale_actions=True)
     state, action = batch(rng, 16)
     target = action[..., 0].sum(axis=1, keepdims=True).astype(np.float32)
-    errors = [
-        critics.train_batch(lambda q, y: ((q - y) ** 2).mean(), state, action, target) for _ in range(100)
-    ]
+    errors = [critics.train_batch(lambda q, y: ((q - y) ** 2).mean(), state, action, target) for _ in range(100)]
     assert errors[-1] < 0.1 * errors[0]
 
 

@@ -151,7 +151,9 @@ def test_one_td3_update(rng):
     following, reward = data("actor", rng), rng.normal(size=(2, 1))
     with no_grad():
         q = critic_target(following, actor_target(following)[0]).min(axis=-1, keepdims=True).data
-    losses = [critics.train_batch(lambda q, y: ((q - y) ** 2).mean(), state, action, reward + 0.9 * q) for _ in range(30)]
+    losses = [
+        critics.train_batch(lambda q, y: ((q - y) ** 2).mean(), state, action, reward + 0.9 * q) for _ in range(30)
+    ]
     assert losses[-1] < losses[0]
     with no_grad():
         features = critics.first.features(state)
