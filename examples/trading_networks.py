@@ -44,7 +44,7 @@ for step in range(60):
     with no_grad():
         features = critics.first.features(state)  # does not depend on the action: made once
     chosen, _ = actor(state, train=True)
-    (-critics.first.head(features, minimum(chosen, MOST)).mean()).backward()
+    (-critics.first.from_features(features, minimum(chosen, MOST)).mean()).backward()
     actor.step()
     critics.arena.zero_grad()
     soft_update(actor_target, actor, 0.005)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.learning.agents import solve_bandit, solve_cartpole
+from benchmarks.learning.eigen3 import Row
 from benchmarks.learning.environments import CartPole
 
 
@@ -41,3 +42,11 @@ def test_verbs_learn_a_bandit(verb):
 def test_ppo_learns_cartpole():
     assert solve_cartpole(0, iterations=0) < 50
     assert solve_cartpole(0, iterations=15) > 100
+
+
+@pytest.mark.parametrize(("at_least", "held"), [(True, "NO"), (False, "yes")])
+def test_rows_of_eigen3(at_least, held):
+    """A goal is held if every seed reaches it."""
+    row = str(Row("task", "-", 0.8, at_least, [0.7, 0.8]))
+    goal = ">= 0.8" if at_least else "<= 0.8"
+    assert row == f"| task | - | {goal} | 0.75 | 0.7 to 0.8 | {held} |"

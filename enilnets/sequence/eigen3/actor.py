@@ -156,10 +156,10 @@ class Actor(Attending):
         return self.investable.stop - self.investable.start
 
     def call(
-        self, given: Tensor, return_attention_weights: bool = False, from_features: bool = False
+        self, given: Tensor, return_attention_weights: bool = False, encoded: bool = False
     ) -> tuple[Tensor, np.ndarray | None]:
         """See Model."""
-        features, weights = given if from_features else self.extractor(given), None
+        features, weights = given if encoded else self.extractor(given), None
         if self.use_attention:
             gathered, weights = self.attention(features, return_attention_weights=return_attention_weights)
         else:
@@ -170,9 +170,9 @@ class Actor(Attending):
         return concatenate(actions, axis=2), None if weights is None else weights[:, 0]
 
     def features(self, state: Any, train: bool | None = None) -> Tensor:
-        """Return the features of all columns, (batch, columns, width), that ``head`` takes in place of the state."""
+        """Return the features of all columns, (batch, columns, width), which ``from_features`` takes."""
         return self.extractor(state, train=train)
 
-    def head(self, features: Any, train: bool | None = None, return_attention_weights: bool = False) -> Any:
+    def from_features(self, features: Any, train: bool | None = None, return_attention_weights: bool = False) -> Any:
         """Return actions and weights, as a call does, for what ``features`` returned."""
-        return self(features, train=train, return_attention_weights=return_attention_weights, from_features=True)
+        return self(features, train=train, return_attention_weights=return_attention_weights, encoded=True)

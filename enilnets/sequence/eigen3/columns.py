@@ -32,7 +32,7 @@ class Statistics(NamedTuple):
 
     mean: np.ndarray
     var: np.ndarray
-    count: int
+    values: int
 
 
 class Kept(NamedTuple):
@@ -340,11 +340,11 @@ class ColumnEncoder(Layer):
         """Finish the normalisation's gradient of one chunk and go back through the convolution."""
         rows = self._rows(saved.x, chunk)
         z, convolved = self._convolved(rows)
-        mean, var, count = saved.statistics
-        if count:  # the statistics are the batch's: dx = gamma / std (dy - sum dy / N - xhat sum(dy xhat) / N)
+        mean, var, values = saved.statistics
+        if values:  # the statistics are the batch's: dx = gamma / std (dy - sum dy / N - xhat sum(dy xhat) / N)
             inv_std = 1 / np.sqrt(var + self.dtype.type(EPSILON))
-            slope = self["norm.gamma"] * inv_std**2 * sums[0] / count
-            offset = self["norm.gamma"] * inv_std * sums[1] / count
+            slope = self["norm.gamma"] * inv_std**2 * sums[0] / values
+            offset = self["norm.gamma"] * inv_std * sums[1] / values
             dz = dz - (slope[:, None] * (z - mean[:, None]) + offset[:, None])
         d_rows, dw, db = conv1d_backward(dz, convolved, self["conv.weights"], params=params, inputs=dx is not None)
         self.accumulate(**{"conv.weights": dw, "conv.bias": db})

@@ -48,13 +48,13 @@ class Critic(Model):
     Notes
     -----
     A call, ``critic(state, action, train=False)``, returns values (batch, 1). The features do not depend on the action,
-    so they can be made once for several actions: ``critic.head(critic.features(state), action)`` is the same. Within
-    ``no_grad`` they cost no memory, and the gradient of the actions, which an actor learns from, needs no more::
+    so they can be made once for several actions: ``critic.from_features(critic.features(state), action)`` is the same.
+    Within ``no_grad`` they cost no memory, and the gradient of the actions, which an actor learns from, needs no more::
 
         with no_grad():
             features = critic.features(state)
         action = Tensor(action, requires_grad=True)
-        grad(critic.head(features, action).sum(), [action])
+        grad(critic.from_features(features, action).sum(), [action])
 
     ``forward`` and ``infer`` of the model protocol take the pair ``(state, action)``; ``backward(..., inputs=True)``
     returns the gradients of both.
@@ -108,12 +108,12 @@ class Critic(Model):
             dtype=self.dtype,
         )
 
-    def call(self, given: Tensor, action: Tensor, from_features: bool = False) -> Tensor:
+    def call(self, given: Tensor, action: Tensor, encoded: bool = False) -> Tensor:
         """See Model."""
         expected = (given.shape[0] if given.ndim else 0, self.num_stocks, 2)
         if action.shape != expected:
             raise ShapeError(f"{self._name}(action)", f"shape {expected}", f"shape {action.shape}")
-        features = given if from_features else self.extractor(given)
+        features = given if encoded else self.extractor(given)
         if self.use_attention:
             features, _ = self.attention(features)
         if self.scale_actions:
@@ -121,10 +121,10 @@ class Critic(Model):
         return self.mlp(concatenate((features.mean(axis=1), reshape(action, (len(action.data), -1))), axis=1))
 
     def features(self, state: Any, train: bool | None = None) -> Tensor:
-        """Return the features of all columns, (batch, columns, width), that ``head`` takes in place of the state."""
+        """Return the features of all columns, (batch, columns, width), which ``from_features`` takes."""
         return self.extractor(state, train=train)
 
-    def head(self, features: Any, action: Any, train: bool | None = None) -> Tensor:
+    def from_features(self, features: Any, action: Any, train: bool | None = None) -> Tensor:
         """Return the values (batch, 1) of actions.
 
         Parameters
@@ -135,7 +135,7 @@ class Critic(Model):
         train : bool, optional
             As in a call.
         """
-        return self(features, action, train=train, from_features=True)
+        return self(features, action, train=train, encoded=True)
 
 
 class DoubleCritic(Model):
@@ -157,7 +157,7 @@ class DoubleCritic(Model):
     Notes
     -----
     A call, ``critics(state, action, train=False)``, returns values (batch, 2). ``features(state)`` returns a pair, one
-    of each critic, that ``head(features, action)`` takes.
+    of each critic, that ``from_features(features, action)`` takes.
 
     References
     ----------
@@ -193,11 +193,11 @@ class DoubleCritic(Model):
         return concatenate((self.first(state, action), self.second(state, action)), axis=1)
 
     def features(self, state: Any, train: bool | None = None) -> tuple[Tensor, Tensor]:
-        """Return what ``head`` takes in place of the state: the features of each critic."""
+        """Return what ``from_features`` takes in place of the state: the features of each critic."""
         return self.first.features(state, train), self.second.features(state, train)
 
-    def head(self, features: tuple[Any, Any], action: Any, train: bool | None = None) -> Tensor:
+    def from_features(self, features: tuple[Any, Any], action: Any, train: bool | None = None) -> Tensor:
         """Return the values (batch, 2) of actions; see Critic."""
         first, second = features
-        values = self.first.head(first, action, train), self.second.head(second, action, train)
+        values = self.first.from_features(first, action, train), self.second.from_features(second, action, train)
         return concatenate(values, axis=1)

@@ -73,6 +73,8 @@ def last_steps(
     """
     saved: list[tuple[Any, Any]] = []
     masks: list[np.ndarray | None] = []
+    forth: Any
+    back: Any
     for number, (along, against) in enumerate(layers):
         last = number == len(layers) - 1
         forth, _, saved_forth = lstm(x, *along, keep=keep)
@@ -114,6 +116,8 @@ def last_steps_backward(
     d_forth[:, -LAST_STEPS:] = (dy[:, :hidden] / LAST_STEPS)[:, None]
     d_back = np.repeat((dy[:, hidden:] / LAST_STEPS)[:, None], LAST_STEPS, axis=1)
     gradients: list[Layer] = []
+    along: list[Any]
+    against: list[Any]
     for number in reversed(range(len(saved.layers))):
         wanted = inputs or number > 0
         saved_forth, saved_back = saved.layers[number]
@@ -121,9 +125,9 @@ def last_steps_backward(
         d_tail, *against, _ = lstm_backward(d_back, saved_back, params=params, inputs=wanted)
         if params:
             gradients.insert(0, (Cell(*along), Cell(*against)))
-        if dx is not None:
+        if dx is not None and d_tail is not None:
             dx[:, -d_tail.shape[1] :] += d_tail
-        if number > 0:
+        if number > 0 and dx is not None:
             mask = saved.masks[number - 1]
             dx = dx if mask is None else dropout_backward(dx, mask, saved.rate)
             d_forth, d_back = np.ascontiguousarray(dx[..., :hidden]), np.ascontiguousarray(dx[..., hidden:])

@@ -52,7 +52,7 @@ def test_investable_columns(rng):
     moved = features.copy()
     moved[0, 4] += 1.0
     moved[0, 8] -= 1.0  # the mean stays, and column 8 cannot be bought
-    change = np.abs(actor.head(moved)[0].data - actor.head(features)[0].data).max(axis=(0, 2))
+    change = np.abs(actor.from_features(moved)[0].data - actor.from_features(features)[0].data).max(axis=(0, 2))
     assert np.flatnonzero(change > 1e-9).tolist() == [2]
 
 
@@ -140,7 +140,7 @@ def test_training_and_inference(rng):
 def test_head_of_features(rng):
     actor, x = small(), states(rng)
     actions, weights = actor(x, return_attention_weights=True)
-    again, same = actor.head(actor.features(x), return_attention_weights=True)
+    again, same = actor.from_features(actor.features(x), return_attention_weights=True)
     np.testing.assert_array_equal(again.data, actions.data)
     np.testing.assert_array_equal(same, weights)
 

@@ -93,7 +93,7 @@ def test_gradients(rng, kind, settings):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_features_made_once(rng, kind):
-    """``head(features(state), action)`` is the call, and gives the same gradient of the action, without the extractor."""
+    """``from_features(features(state), action)`` is the call, and gives the same gradient of the action."""
     critic = small(kind)
     state, action = batch(rng)
     given = Tensor(action, requires_grad=True, dtype="float32")
@@ -101,13 +101,13 @@ def test_features_made_once(rng, kind):
     (expected,) = grad(whole.sum(), [given])
     with no_grad():
         features = critic.features(state)
-    value = critic.head(features, given)
+    value = critic.from_features(features, given)
     np.testing.assert_array_equal(value.data, whole.data)
     (found,) = grad(value.sum(), [given])
     np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
     assert np.asarray(found).any() and not any(parameter.fresh for _, parameter in critic.named_parameters())
     other = batch(rng)[1]
-    np.testing.assert_array_equal(critic.head(features, other).data, critic(state, other).data)
+    np.testing.assert_array_equal(critic.from_features(features, other).data, critic(state, other).data)
 
 
 def test_gradient_of_actions_in_the_protocol(rng):

@@ -144,7 +144,7 @@ def test_target_of_another_kind():
 
 
 def test_one_td3_update(rng):
-    """All of it together: critics towards a target, the actor along dQ/da through features made once, targets behind."""
+    """All of it: critics towards a target, the actor along dQ/da through features made once, targets behind."""
     actor, critics = MAKE["actor"](0, learning_rate=3e-3), MAKE["double"](1, learning_rate=3e-3)
     actor_target, critic_target = actor.clone(), critics.clone()
     state, action = data("double", rng)
@@ -160,7 +160,7 @@ def test_one_td3_update(rng):
     values = []
     for _ in range(5):
         actions, _ = actor(state, train=True)
-        value = critics.first.head(features, actions).mean()
+        value = critics.first.from_features(features, actions).mean()
         (-value).backward()
         actor.step()
         critics.arena.zero_grad()
