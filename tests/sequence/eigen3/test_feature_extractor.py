@@ -126,8 +126,8 @@ def test_remat(rng, chunk):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory of a process is read from /proc")
 def test_chunks_save_memory():
-    """B-1: a training pass in 16 chunks takes less than a third of what it takes in one, in a process of its own."""
-    assert memory_saved() > 3
+    """B-1, B1.6: a training pass in 16 chunks takes less than a third of what it takes in one, or without remat."""
+    assert min(memory_saved()) > 3
 
 
 def test_training_and_inference(rng):
