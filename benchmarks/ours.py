@@ -24,10 +24,12 @@ from benchmarks.workloads import (
     Workload,
 )
 from enilnets import NeuralNet, compute_returns, gae, layers, losses, optim
+from enilnets.layers import Mode
 from enilnets.ops.attention import attention, attention_backward
 from enilnets.ops.matmul import matmul
 from enilnets.parameters import Arena, Parameter
 from enilnets.sequence import RealNet, RealNetTrainer
+from enilnets.sequence.eigen3.columns import ColumnEncoder
 
 __all__ = ["BUILDERS"]
 
@@ -164,6 +166,26 @@ def realnet(workload: Workload, data: Data):
     return lambda: trainer.train_batch(data.x, next(targets), steps)
 
 
+def extractor(workload: Workload, data: Data):
+    """Without dropout, whose masks would differ."""
+    _, columns, features = workload.shape
+    filters, hidden = len(data.arrays[1]), data.arrays[3].shape[1]
+    encoder = ColumnEncoder(columns, features, filters, hidden, dropout_rate=0.0, dtype=workload.dtype, rng=0)
+    names = [name for name in encoder.parameters if not name.startswith("norm")]
+    for name, array in zip(names, data.arrays, strict=True):
+        encoder[name] = 0.1 * array
+    arena, optimizer = Arena(encoder.dtype, encoder.parameters.values()), optim.Adam()
+
+    def step() -> float:
+        y, saved = encoder.forward(data.x, Mode(training=True))
+        encoder.backward(y * (2 / y.size), saved, inputs=False)
+        optimizer.step(arena, LEARNING_RATE)
+        arena.zero_grad()
+        return float(np.square(y).mean())
+
+    return step
+
+
 BUILDERS = {
     "train": train,
     "memory": train,
@@ -176,4 +198,5 @@ BUILDERS = {
     "returns": discounted,
     "gae": advantages,
     "realnet": realnet,
+    "extractor": extractor,
 }

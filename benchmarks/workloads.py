@@ -127,7 +127,7 @@ class Workload:
     Attributes
     ----------
     kind : {"train", "memory", "infer", "act", "vae", "adam", "matmul", "attention", "returns", "gae",
-        "realnet"}
+        "realnet", "extractor"}
         What one call does: a training step (Adam, cross-entropy over the last layer's logits; "memory" is one with a
         relational memory, which not everybody has), a forward pass in
         inference mode, the same for one observation that comes as a NumPy vector and leaves as one, a training step of
@@ -135,7 +135,8 @@ class Workload:
         causal attention and its gradients for q, k, v and dy of ``shapes`` (batch, heads, tokens, d), or the discounted
         returns or generalised advantages of an episode of ``shapes``: rewards, and the states' values.
         "realnet" is a training step of a RealNet towards targets of ``shapes`` (AdamW, clipped norm, mean squared
-        error, no dropout).
+        error, no dropout), "extractor" one of a feature extractor with parameters of ``shapes`` (Adam, the mean square
+        of the features).
     bound : {"gemm", "memory", "overhead"}
         What limits it: decides whether GFLOP/s, GB/s or the number of calls is shown beside it.
     goal, goal_ratio, goal_share : float, optional
@@ -165,7 +166,7 @@ class Workload:
     @property
     def trains(self) -> bool:
         """Whether a call is a training step, which returns its loss."""
-        return self.kind in ("train", "memory", "vae", "realnet")
+        return self.kind in ("train", "memory", "vae", "realnet", "extractor")
 
     @property
     def returns_output(self) -> bool:
@@ -180,6 +181,9 @@ class Workload:
         if self.kind == "attention":  # half of the pairs; two products forward, four back
             batch, heads, tokens, d = self.shapes[0]
             return 6 * batch * heads * tokens**2 * d
+        if self.kind == "extractor":  # every matrix meets every column and step, there and twice on the way back
+            time, columns, _ = self.shape
+            return 3 * 2 * self.batch * time * columns * sum(prod(shape) for shape in self.shapes if len(shape) > 1)
         forward = [cost for _, _, _, cost in walk(self.layers, self.shape)]
         total = sum(forward)
         if self.trains:
@@ -255,6 +259,13 @@ def conv_bn_relu(n_in: int, n_out: int) -> tuple[Layer, ...]:
     return Conv(n_in, n_out, 1), BatchNorm(n_out), Activation("relu")
 
 
+def extractor(features: int, filters: int, hidden: int) -> tuple[Shape, ...]:
+    """Parameters of a convolution, and of a bidirectional LSTM of two layers: per layer and direction w, u and b."""
+    lstm = ((4 * hidden, n_in, hidden) for n_in in (filters, 2 * hidden) for _ in range(2))
+    cells = (shape for rows, n_in, n in lstm for shape in ((rows, n_in), (rows, n), (rows,)))
+    return ((filters, features, 3), (filters,), *cells)
+
+
 MLP = mlp((784, 256, 128, 10))
 RL = mlp((4, 64, 64, 2), "tanh")
 CNN = (Conv(1, 32, 0, "relu"), Conv(32, 64, 0, "relu"), MaxPool(2), Flatten(), Dense(9216, 128, "relu"), Dense(128, 10))
@@ -292,6 +303,17 @@ WORKLOADS = (
     Workload("transformer_block_train_d128_h8_t128_b16", "train", "gemm", 9000, 2, BLOCK, 16, (128, 128)),
     Workload("attention_causal_h8_t4096_d64", "attention", "gemm", shapes=((1, 8, 4096, 64),) * 4),
     Workload("relational_memory_train_s4_d32_t3_b128", "memory", "overhead", 5500, 1, MEMORY, 128, (3, 10)),
+    Workload(
+        "extractor_train_t60_c64_h128_b2",
+        "extractor",
+        "gemm",
+        172_000,
+        1,
+        (),
+        2,
+        (60, 64, 5),
+        shapes=extractor(5, 32, 128),
+    ),
     Workload("adam_step_10M", "adam", "memory", 3800, 1, shapes=((1000, 1000),) * 10),
     Workload("returns_100k_steps", "returns", "overhead", 500, shapes=((100_000,),)),
     Workload("gae_100k_steps", "gae", "overhead", 500, shapes=((100_000,), (100_001,))),

@@ -16,6 +16,10 @@ if TYPE_CHECKING:  # np.random alone would be a fifth of the import time
     Draw = Callable[[np.random.Generator, tuple[int, ...], int, int], np.ndarray]
 
 
+#: Standard deviation of a standard normal that is cut off at -2 and 2: sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)).
+TRUNCATED = 0.8796256610342398
+
+
 def xavier_uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
     """U(-a, a) with a = sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
     bound = np.sqrt(6 / (fan_in + fan_out))
@@ -36,6 +40,14 @@ def he_uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fa
 def he_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
     """N(0, 2 / fan_in) (He et al. 2015, eq. 10)."""
     return rng.normal(0.0, np.sqrt(2 / fan_in), shape)
+
+
+def lecun_normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
+    """Variance 1 / fan_in (LeCun et al. 1998, section 4.6), from a normal cut off at two of its standard deviations."""
+    draws = rng.standard_normal(shape)
+    while (outside := np.abs(draws) > 2).any():
+        draws[outside] = rng.standard_normal(int(outside.sum()))
+    return draws * (np.sqrt(1 / fan_in) / TRUNCATED)
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
@@ -65,6 +77,7 @@ INITIALIZERS: dict[str, Draw] = {
     "xavier_normal": xavier_normal,
     "he_uniform": he_uniform,
     "he_normal": he_normal,
+    "lecun_normal": lecun_normal,
     "normal": normal,
     "orthogonal": orthogonal,
     "zeros": zeros,

@@ -220,6 +220,21 @@ def builders(compiled: bool):
 
         return step
 
+    def extractor(workload: Workload, data: Data):
+        if compiled:
+            return None  # nn.LSTM is one call that nothing can be fused into
+        model, x = Extractor(data.arrays), torch.from_numpy(data.x)
+        optimizer = adam_over(model.parameters())
+
+        def step():
+            optimizer.zero_grad(set_to_none=True)
+            loss = model(x).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
     return {
         "attention": long_attention,
         "train": train,
@@ -228,9 +243,10 @@ def builders(compiled: bool):
         "vae": vae,
         "adam": adam,
         "matmul": product,
+        "memory": train,
         "realnet": realnet,
+        "extractor": extractor,
     }
-    return {"train": train, "memory": train, "infer": infer, "act": act, "vae": vae, "adam": adam, "matmul": product}
 
 
 class LastStep(nn.Module):
@@ -272,6 +288,30 @@ class RealNet(nn.Module):
         for _ in range(steps - 1):
             h = self.norm(F.gelu(torch.addmm(self.bias, h, self.weights)))
         return h
+
+
+class Extractor(nn.Module):
+    """Every column by itself: convolution over time, normalisation, LSTM both ways, mean of the last three steps."""
+
+    def __init__(self, arrays: list) -> None:
+        super().__init__()
+        filters, features, kernel = arrays[0].shape
+        self.conv = nn.Conv1d(features, filters, kernel, padding="same")
+        self.norm = nn.BatchNorm1d(filters, momentum=0.01)
+        self.lstm = nn.LSTM(filters, arrays[3].shape[1], 2, batch_first=True, bidirectional=True)
+        cells = [parameter for name, parameter in self.lstm.named_parameters() if not name.startswith("bias_hh")]
+        with torch.no_grad():
+            for parameter, array in zip([self.conv.weight, self.conv.bias, *cells], arrays, strict=True):
+                parameter.copy_(0.1 * torch.from_numpy(array))
+            for name, parameter in self.lstm.named_parameters():
+                if name.startswith("bias_hh"):
+                    parameter.zero_()
+
+    def forward(self, x):
+        batch, time, columns, features = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(batch * columns, features, time)
+        steps = torch.relu(self.norm(self.conv(rows))).transpose(1, 2)
+        return self.lstm(steps)[0][:, -3:].mean(1).reshape(batch, columns, -1)
 
 
 EAGER = builders(compiled=False)

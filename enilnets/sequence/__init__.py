@@ -1,6 +1,17 @@
 """Models over sequences."""
 
 from . import relational, tasks
+from .eigen3 import (
+    Actor,
+    AttentionModule,
+    Critic,
+    CrossAttentionModule,
+    DoubleCritic,
+    FeatureExtractor,
+    SelfAttentionModule,
+    over_population,
+    soft_update,
+)
 from .realnet import RealNet, RealNetTrainer, SparseRealNet, SynapticPruner
 from .relational import (
     LSTM,
@@ -25,12 +36,19 @@ from .relational import (
 
 __all__ = [
     "LSTM",
+    "Actor",
+    "AttentionModule",
+    "Critic",
+    "CrossAttentionModule",
+    "DoubleCritic",
     "EarlyStopping",
+    "FeatureExtractor",
     "HalfPrecision",
     "RealNet",
     "RealNetTrainer",
     "RelationalMemory",
     "RelationalRNN",
+    "SelfAttentionModule",
     "SparseRealNet",
     "SynapticPruner",
     "accuracy",
@@ -42,8 +60,10 @@ __all__ = [
     "evaluate",
     "learning_rate_schedule",
     "mse_loss",
+    "over_population",
     "plot_training_curves",
     "relational",
+    "soft_update",
     "softmax",
     "tasks",
     "train_model",

@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.learning import realnet, realnet_digits, realnet_memory
 from benchmarks.learning.agents import solve_bandit, solve_cartpole
+from benchmarks.learning.eigen3 import Row
 from benchmarks.learning.environments import CartPole
 
 
@@ -62,3 +63,11 @@ def test_the_tasks_of_realnet_run_and_hold(capsys):
 )
 def test_realnet_learns_a_little_in_a_short_time(run, bound):
     assert run() < bound
+
+
+@pytest.mark.parametrize(("at_least", "held"), [(True, "NO"), (False, "yes")])
+def test_rows_of_eigen3(at_least, held):
+    """A goal is held if every seed reaches it."""
+    row = str(Row("task", "-", 0.8, at_least, [0.7, 0.8]))
+    goal = ">= 0.8" if at_least else "<= 0.8"
+    assert row == f"| task | - | {goal} | 0.75 | 0.7 to 0.8 | {held} |"

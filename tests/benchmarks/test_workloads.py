@@ -39,6 +39,11 @@ BY_NAME = {workload.name: workload for workload in WORKLOADS}
                 + 3 * 2 * (128 * 64 + 64 * 64 + 64 * 3)
             ),
         ),
+        # per column and step: the kernels, then two layers both ways, of four gates from input and state
+        (
+            "extractor_train_t60_c64_h128_b2",
+            3 * 2 * 2 * 60 * 64 * (5 * 3 * 32 + 8 * 128 * (32 + 128) + 8 * 128 * (256 + 128)),
+        ),
     ],
 )
 def test_flops(name, flops):

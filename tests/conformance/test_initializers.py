@@ -15,6 +15,7 @@ EXPECTED = {
     "xavier_normal": lambda i, o: (np.sqrt(2 / (i + o)), None),
     "he_uniform": lambda i, o: (np.sqrt(2 / i), np.sqrt(6 / i)),
     "he_normal": lambda i, o: (np.sqrt(2 / i), None),
+    "lecun_normal": lambda i, o: (np.sqrt(1 / i), 2 * np.sqrt(1 / i) / 0.87962566),
     "normal": lambda i, o: (0.1, None),
     "orthogonal": lambda i, o: (None, 1.0),
     "zeros": lambda i, o: (0.0, 0.0),
