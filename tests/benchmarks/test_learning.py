@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.learning.agents import solve_bandit, solve_cartpole
 from benchmarks.learning.environments import CartPole
+from benchmarks.learning.recurrent import LENGTH, SYMBOLS, TASKS, adding, copying, solve
 
 
 def test_cartpole_by_hand(rng):
@@ -41,3 +42,25 @@ def test_verbs_learn_a_bandit(verb):
 def test_ppo_learns_cartpole():
     assert solve_cartpole(0, iterations=0) < 50
     assert solve_cartpole(0, iterations=15) > 100
+
+
+def test_adding_and_copying_by_hand(rng):
+    """C-2: two marks, whose numbers are added; five symbols that come back as labels."""
+    x, y = adding(200, rng, 12)
+    assert (x[:, :6, 1].sum(1) == 1).all() and (x[:, 6:, 1].sum(1) == 1).all()
+    marked = x[:, :, 0][x[:, :, 1] == 1].reshape(200, 2)
+    np.testing.assert_allclose(y[:, 0], marked.sum(1), rtol=1e-6)
+    assert abs(float(np.var(y)) - 1 / 6) < 0.05
+    x, labels = copying(20, rng, 4)
+    assert x.shape == (20, 14, SYMBOLS + 2) and (x.sum(2) == 1).all()
+    assert np.array_equal(x[:, :LENGTH].argmax(2), labels[:, -LENGTH:]) and labels.max() < SYMBOLS
+    assert (x[:, LENGTH:9].argmax(2) == SYMBOLS).all() and (x[:, 9:].argmax(2) == SYMBOLS + 1).all()
+
+
+def test_recurrent_networks_begin_to_learn():
+    """C-2 in small; the script has the goals."""
+    untrained, _ = solve(TASKS["adding problem, 50 steps, GRU"], 0, 1)
+    error, _ = solve(TASKS["adding problem, 50 steps, GRU"], 0, 250)
+    assert error < 0.6 * untrained
+    right, _ = solve(TASKS["copy task, delay 10, LSTM"], 0, 150)
+    assert right > 1.5 / SYMBOLS
