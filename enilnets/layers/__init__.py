@@ -14,14 +14,16 @@ from .dense import Dense
 from .dropout import Dropout
 from .embedding import Embedding
 from .flatten import Flatten
+from .gru import GRU
 from .layernorm import GroupNorm, InstanceNorm, LayerNorm
+from .lstm import LSTM
 from .norm import BatchNorm
 from .past import Past
 from .pool import AdaptiveAvgPool2D, AdaptiveMaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D, MaxPool2D
 from .positions import PositionalEncoding
-from .recurrent import GRU, LSTM, RNN
 from .relational_memory import RelationalMemory
 from .residual import Residual
+from .rnn import RNN
 from .sequential import Sequential
 from .sparse import Sparse
 from .transformer import TransformerBlock

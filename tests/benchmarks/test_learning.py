@@ -7,6 +7,7 @@ from benchmarks.learning import realnet, realnet_digits, realnet_memory
 from benchmarks.learning.agents import solve_bandit, solve_cartpole
 from benchmarks.learning.eigen3 import Row
 from benchmarks.learning.environments import CartPole
+from benchmarks.learning.recurrent import LENGTH, SYMBOLS, TASKS, adding, copying, solve
 
 
 def test_cartpole_by_hand(rng):
@@ -71,3 +72,25 @@ def test_rows_of_eigen3(at_least, held):
     row = str(Row("task", "-", 0.8, at_least, [0.7, 0.8]))
     goal = ">= 0.8" if at_least else "<= 0.8"
     assert row == f"| task | - | {goal} | 0.75 | 0.7 to 0.8 | {held} |"
+
+
+def test_adding_and_copying_by_hand(rng):
+    """C-2: two marks, whose numbers are added; five symbols that come back as labels."""
+    x, y = adding(200, rng, 12)
+    assert (x[:, :6, 1].sum(1) == 1).all() and (x[:, 6:, 1].sum(1) == 1).all()
+    marked = x[:, :, 0][x[:, :, 1] == 1].reshape(200, 2)
+    np.testing.assert_allclose(y[:, 0], marked.sum(1), rtol=1e-6)
+    assert abs(float(np.var(y)) - 1 / 6) < 0.05
+    x, labels = copying(20, rng, 4)
+    assert x.shape == (20, 14, SYMBOLS + 2) and (x.sum(2) == 1).all()
+    assert np.array_equal(x[:, :LENGTH].argmax(2), labels[:, -LENGTH:]) and labels.max() < SYMBOLS
+    assert (x[:, LENGTH:9].argmax(2) == SYMBOLS).all() and (x[:, 9:].argmax(2) == SYMBOLS + 1).all()
+
+
+def test_recurrent_networks_begin_to_learn():
+    """C-2 in small; the script has the goals."""
+    untrained, _ = solve(TASKS["adding problem, 50 steps, GRU"], 0, 1)
+    error, _ = solve(TASKS["adding problem, 50 steps, GRU"], 0, 250)
+    assert error < 0.6 * untrained
+    right, _ = solve(TASKS["copy task, delay 10, LSTM"], 0, 150)
+    assert right > 1.5 / SYMBOLS
