@@ -69,8 +69,8 @@ static inline int gate_pieces(const recurrent_call *p, gate_piece *pieces)
     return 2;
 }
 
-/* Whether the input takes part in the product of every step: then no sums go to memory and back before the loop (of 64
- * steps, 32 sequences, 32 to 128: 2.7 ms instead of 3.2). A wide input is better multiplied once, and of a GRU's gates one
+/* Whether the input takes part in the product of every step: then no sums go to memory and back before the loop (64
+ * steps, 32 sequences, 32 to 128, one thread beside other work, best of 300: 3.6 ms instead of 5.2). A wide input is better multiplied once, and of a GRU's gates one
  * has no part from the state, and one none from the input. */
 static inline int takes_input(const recurrent_call *p)
 {
