@@ -18,7 +18,7 @@ from . import realnet_digits as digits
 from . import realnet_memory as memory
 
 #: Seeds below were looked at while defaults were chosen.
-FIRST_SEED = 100
+FIRST_SEED = 300
 
 X = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
 XOR = np.array([[-1], [1], [1], [-1]], np.float32)
