@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import checks
-from ...errors import ConfigError, DataError, ShapeError
+from ...errors import ConfigError
 from ...ops.array import as_data, empty
 from ...ops.dropout import dropout
 from ...ops.realnet import Saved, realnet, realnet_backward
 from ...parameters import Arena, Parameter
 from . import files
-from .settings import cpu, features_of, neuron_ids, places, scatter, steps_of, threshold_of
+from .settings import (
+    checked_input,
+    checked_state,
+    cpu,
+    features_of,
+    neuron_ids,
+    places,
+    scatter,
+    steps_of,
+    threshold_of,
+)
 
 if TYPE_CHECKING:
     from .protocol import UnrolledRealNet
@@ -369,29 +379,3 @@ class RealNet:
     def clone(self) -> RealNet:
         """Return an independent copy, random state included."""
         return files.rebuilt_network(*files.network_parts(self))
-
-
-def checked_input(where: str, x: Any, neurons: int, dtype: np.dtype) -> np.ndarray:
-    """Return ``x`` as a finite input of all neurons."""
-    x = as_data(where, "x_input", x, dtype)
-    if x.ndim not in (2, 3) or x.shape[-1] != neurons or 0 in x.shape[:-1]:
-        raise ShapeError(
-            f"{where}(x_input)",
-            f"shape (batch, {neurons}) or (batch, sequence, {neurons})",
-            f"shape {x.shape}",
-            "prepare_input(features) makes it",
-        )
-    return x
-
-
-def checked_state(where: str, x: np.ndarray | None, state: Any, neurons: int, dtype: np.dtype) -> np.ndarray | None:
-    """Return ``state`` as a finite array with a row per sample."""
-    if state is None:
-        return None
-    state = as_data(where, "current_state", state, dtype)
-    batch = "batch" if x is None else len(x)
-    if state.ndim != 2 or state.shape[1] != neurons or (x is not None and len(state) != len(x)):
-        raise ShapeError(f"{where}(current_state)", f"shape ({batch}, {neurons})", f"shape {state.shape}")
-    if len(state) == 0:
-        raise DataError(f"{where}(current_state)", "at least one sample", "none")
-    return state

@@ -12,7 +12,19 @@ from ... import checks
 from ...errors import ConfigError, DataError, ShapeError
 from ...ops.array import as_data
 
-__all__ = ["Places", "cpu", "places", "scatter", "step_range", "steps_of", "threshold_of"]
+__all__ = [
+    "Places",
+    "checked_input",
+    "checked_state",
+    "cpu",
+    "features_of",
+    "neuron_ids",
+    "places",
+    "scatter",
+    "step_range",
+    "steps_of",
+    "threshold_of",
+]
 
 _log = logging.getLogger("enilnets")
 
@@ -103,3 +115,29 @@ def scatter(x: np.ndarray, network: Wired) -> np.ndarray:
     to, count = network.input_places, x.shape[-1]
     wide[..., slice(to.start, to.start + count) if isinstance(to, slice) else to[:count]] = x
     return wide
+
+
+def checked_input(where: str, x: Any, neurons: int, dtype: np.dtype) -> np.ndarray:
+    """Return ``x`` as a finite input of all neurons."""
+    x = as_data(where, "x_input", x, dtype)
+    if x.ndim not in (2, 3) or x.shape[-1] != neurons or 0 in x.shape[:-1]:
+        raise ShapeError(
+            f"{where}(x_input)",
+            f"shape (batch, {neurons}) or (batch, sequence, {neurons})",
+            f"shape {x.shape}",
+            "prepare_input(features) makes it",
+        )
+    return x
+
+
+def checked_state(where: str, x: np.ndarray | None, state: Any, neurons: int, dtype: np.dtype) -> np.ndarray | None:
+    """Return ``state`` as a finite array with a row per sample."""
+    if state is None:
+        return None
+    state = as_data(where, "current_state", state, dtype)
+    batch = "batch" if x is None else len(x)
+    if state.ndim != 2 or state.shape[1] != neurons or (x is not None and len(state) != len(x)):
+        raise ShapeError(f"{where}(current_state)", f"shape ({batch}, {neurons})", f"shape {state.shape}")
+    if len(state) == 0:
+        raise DataError(f"{where}(current_state)", "at least one sample", "none")
+    return state

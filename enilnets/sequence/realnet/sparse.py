@@ -9,8 +9,8 @@ import numpy as np
 from ...errors import DTypeError
 from ...ops.realnet import realnet_sparse
 from ...ops.sparse import csr
-from .network import EPSILON, RealNet, checked_input, checked_state
-from .settings import features_of, places, scatter, steps_of
+from .network import EPSILON, RealNet
+from .settings import checked_input, checked_state, features_of, places, scatter, steps_of
 
 __all__ = ["SparseRealNet"]
 
