@@ -165,3 +165,12 @@ def test_errors_survive_pickling_and_say_four_things():
 
     error = pickle.loads(pickle.dumps(ConfigError("f(x)", "a", "b", "do c")))
     assert str(error) == "f(x): expected a, got b; do c" and isinstance(error, (EnilnetsError, ValueError))
+
+
+def test_what_not_every_program_needs_is_imported_when_asked_for():
+    code = (
+        "import sys, enilnets\n"
+        "assert not {'enilnets.autodiff', 'enilnets.sequence'} & set(sys.modules)\n"
+        "assert enilnets.autodiff.Tensor and enilnets.sequence.RealNet and 'sequence' in dir(enilnets)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
