@@ -1,18 +1,21 @@
 """Print whether the Eigen3 networks hold their acceptance tasks: memory, learning over time, attention on a needle.
 
-python -m benchmarks.learning.eigen3 [--seeds N] [--quick]
+python -m benchmarks.learning.eigen3 [--only TASK ...] [--seeds N] [--quick]
 """
 
-import argparse
 import subprocess
 import sys
-from typing import NamedTuple
 
 import numpy as np
 
 from enilnets.autodiff import Model, loss
 from enilnets.layers import Dense
 from enilnets.sequence import CrossAttentionModule, FeatureExtractor
+
+from .table import Measure, Task, at_least, at_most, command
+
+#: Seeds below were looked at while the dropout of the needle task was chosen.
+FIRST_SEED = 100
 
 #: One training pass there and back in a process of its own; prints its peak in megabytes. ``getrusage`` would still
 #: show what the parent took.
@@ -131,55 +134,36 @@ def find_needle(seed: int, steps: int = 400) -> tuple[float, float, float]:
     return float(mass), float(np.abs(found[:, 0] - expected).max()), float(np.abs(dropped.sum(-1) - 1).max())
 
 
-class Row(NamedTuple):
-    """A row of the table; the goal is to be reached from above if ``at_least``."""
-
-    name: str
-    reference: str
-    goal: float
-    at_least: bool
-    results: list[float]
-
-    def __str__(self) -> str:
-        mean, low, high = sum(self.results) / len(self.results), min(self.results), max(self.results)
-        held = low >= self.goal if self.at_least else high <= self.goal
-        goal = f"{'>=' if self.at_least else '<='} {self.goal:g}"
-        cells = self.name, self.reference, goal, f"{mean:.3g}", f"{low:.3g} to {high:.3g}", "yes" if held else "NO"
-        return f"| {' | '.join(cells)} |"
-
-
-def measure(seeds: int, quick: bool = False) -> list[Row]:
-    """Run every task; ``quick`` trains for fewer steps."""
-    whole, kept = memory_saved()
-    print(f"B-1: {whole:.2f} times less memory than in one piece", flush=True)
-    ramp_results, needle_results = [], []
-    for seed in range(seeds):
-        ramp_results.append(learn_ramps(seed, 60 if quick else 100))
-        print(f"B-2, seed {seed}: accuracy {ramp_results[-1][0]:.3f}, shuffled {ramp_results[-1][1]:.3f}", flush=True)
-        needle_results.append(find_needle(seed, 250 if quick else 400))
-        print(f"B-3, seed {seed}: weight of the needle {needle_results[-1][0]:.3f}", flush=True)
-    right, shuffled = map(list, zip(*ramp_results, strict=True))
-    mass, error, off = map(list, zip(*needle_results, strict=True))
-    return [
-        Row("B-1 training pass in 16 chunks: times less memory than in one", "-", 3, True, [whole]),
-        Row("B-1 the same: times less memory than without running chunks again", "-", 3, True, [kept]),
-        Row("B-2 ramps: accuracy", "PyTorch 0.993", 0.98, True, right),
-        Row("B-2 the same, days shuffled", "PyTorch 0.36 to 0.55", 0.6, False, shuffled),
-        Row("B-3 weight of the needle", "1/32 without training", 0.8, True, mass),
-        Row("B-3 largest error of the weights beside the softmax", "-", 1e-6, False, error),
-        Row("B-3 sum of the weights after dropout, distance to 1", "-", 1e-6, False, off),
-    ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning.eigen3", description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="one seed, fewer steps")
-    arguments = parser.parse_args()
-    rows = measure(1 if arguments.quick else arguments.seeds, arguments.quick)
-    print("\n| task | reference | goal | mean | spread | held |\n|---|---|---|---|---|---|")
-    print(*rows, sep="\n")
+TASKS = (
+    Task(
+        "memory",
+        lambda seed, quick: memory_saved(),
+        (
+            Measure("B-1", "training pass in 16 chunks: times less memory than in one", "", ">= 3", at_least(3)),
+            Measure("B-1", "the same: times less than without running chunks again", "", "> 1", at_least(1)),
+        ),
+        seeds=1,
+    ),
+    Task(
+        "ramps",
+        lambda seed, quick: learn_ramps(seed, 60 if quick else 100),
+        (
+            Measure("B-2", "ramps over 12 of 40 days: accuracy", "PyTorch .993", ">= .98", at_least(0.98)),
+            Measure("B-2", "the same, days shuffled", "PyTorch .36 to .55", "< .6", at_most(0.6)),
+        ),
+    ),
+    Task(
+        "needle",
+        lambda seed, quick: find_needle(seed, 250 if quick else 400),
+        (
+            Measure("B-3", "weight of the needle among 32 columns", "1/32 untrained", ">= .8", at_least(0.8)),
+            Measure("B-3", "largest error of the weights beside the softmax", "", "<= 1e-6", at_most(1e-6)),
+            Measure("B-3", "sum of the weights after dropout, distance to 1", "", "<= 1e-6", at_most(1e-6)),
+        ),
+        first_seed=FIRST_SEED,
+    ),
+)
 
 
 if __name__ == "__main__":
-    main()
+    command("eigen3", __doc__, TASKS)

@@ -1,14 +1,9 @@
 """Print what RealNets learn, task by task, beside the reference measured for the original and the goal.
 
-python -m benchmarks.learning.realnet [--only NAME] [--seeds N] [--quick]
+python -m benchmarks.learning.realnet [--only TASK ...] [--seeds N] [--quick]
 """
 
 from __future__ import annotations
-
-import argparse
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +11,7 @@ from enilnets.sequence import RealNet, RealNetTrainer, SparseRealNet
 
 from . import realnet_digits as digits
 from . import realnet_memory as memory
+from .table import Measure, Task, at_least, at_most, command
 
 #: Seeds below were looked at while defaults were chosen.
 FIRST_SEED = 300
@@ -68,142 +64,128 @@ def sparse_agrees(seed: int, neurons: int = 794) -> float:
     return float(np.abs(dense - sparse).max())
 
 
-@dataclass(frozen=True)
-class Task:
-    """A row of the table, or several: ``run`` returns one number per entry of ``measures``."""
-
-    ids: str
-    name: str
-    run: Callable[[int], float | Sequence[float]]
-    measures: tuple[tuple[str, str, str, Callable[[np.ndarray], bool]], ...]  # what, reference, goal, is it held
-    seeds: int = 3
+def task(name: str, run, *measures: Measure, quick=None, seeds: int = 3) -> Task:
+    """A task of ``run(seed)``; ``quick(seed)`` takes its place where only the way there is looked at."""
+    return Task(name, lambda seed, fast: (quick if fast and quick else run)(seed), measures, seeds, FIRST_SEED)
 
 
-def at_least(bound: float) -> Callable[[np.ndarray], bool]:
-    return lambda results: bool((results >= bound).all())
-
-
-def at_most(bound: float) -> Callable[[np.ndarray], bool]:
-    return lambda results: bool((results <= bound).all())
+def share(bound: float):
+    """Held if this share of the seeds is right."""
+    return lambda results: bool(results.mean() >= bound)
 
 
 TASKS = (
-    Task("A-1", "sign", sign, (("sign of x, 2 neurons, 50 steps: MSE", "3.8e-7", "< 1e-5", at_most(1e-5)),)),
-    Task("A-1", "identity", identity, (("f(x) = x, 8 neurons: MSE", "not with 2", "< 1e-3", at_most(1e-3)),)),
-    Task(
-        "A-2",
+    task("sign", sign, Measure("A-1", "sign of x, 2 neurons, 50 steps: MSE", "3.8e-7", "< 1e-5", at_most(1e-5))),
+    task(
+        "identity",
+        lambda seed: identity(seed),
+        Measure("A-1", "f(x) = x, 8 neurons: MSE", "not with 2", "< 1e-3", at_most(1e-3)),
+        quick=lambda seed: identity(seed, batches=30),
+    ),
+    task(
         "literal_xor",
         literal_xor,
-        (("XOR as documented: share of seeds", "0 of 10", ">= 0.8", lambda r: bool(r.mean() >= 0.8)),),
-        30,
+        Measure("A-2", "XOR as documented: share of seeds", "0 of 10", ">= .8", share(0.8)),
+        seeds=30,
     ),
-    Task(
-        "A-2",
+    task(
         "xor",
-        xor,
-        (
-            ("XOR, 1000 steps: share of seeds", "5-6 of 6", ">= 0.9", lambda r: bool(r.mean() >= 0.9)),
-            ("XOR, 1000 steps: MSE (median)", "", "< 1e-2", lambda r: bool(np.median(r) < 1e-2)),
+        lambda seed: xor(seed),
+        Measure("A-2", "XOR, 1000 steps: share of seeds", "5-6 of 6", ">= .9", share(0.9)),
+        Measure(
+            "A-2",
+            "XOR, 1000 steps: median MSE",
+            "",
+            "< 1e-2",
+            lambda results: bool(np.median(results) < 1e-2),
+            np.median,
         ),
-        30,
+        seeds=30,
     ),
-    Task(
-        "A-3",
+    task(
         "digits",
         digits.fixed_steps,
-        (
-            (
-                "digits, 74 neurons, T = 5: accuracy",
-                ".964-.983",
-                "mean >= .970, all >= .95",
-                lambda r: bool(r.mean() >= 0.970 and r.min() >= 0.95),
-            ),
-            ("logistic regression on the same split", ".978", "for comparison", lambda r: True),
+        Measure(
+            "A-3",
+            "digits, 74 neurons, T = 5: accuracy",
+            ".964-.983",
+            "mean >= .970, all >= .95",
+            lambda results: bool(results.mean() >= 0.970 and results.min() >= 0.95),
         ),
+        Measure("", "logistic regression on the same split", ".978"),
+        quick=lambda seed: digits.fixed_steps(seed, 1),
     ),
-    Task(
-        "A-3",
+    task(
         "any_steps",
         digits.any_steps,
-        (("digits, trained with T from 4 to 16, no dropout: worst of T = 4 ... 50", ".956", ">= .94", at_least(0.94)),),
+        Measure(
+            "A-3",
+            "digits, trained with T from 4 to 16, no dropout: worst of T = 4 ... 50",
+            ".956",
+            ">= .94",
+            at_least(0.94),
+        ),
+        quick=lambda seed: digits.any_steps(seed, 3),
     ),
-    Task(
-        "A-3",
+    task(
         "other_steps",
         digits.other_steps,
-        (("digits, trained with T = 10: accuracy at T = 20", ".09", "for comparison", lambda r: True),),
+        Measure("", "digits, trained with T = 10: accuracy at T = 20", ".09"),
+        quick=lambda seed: digits.other_steps(seed, 1),
     ),
-    Task("A-4", "adder", memory.delayed_adder, (("delayed adder: MSE", "1e-4", "<= 1e-3", at_most(1e-3)),)),
-    Task(
-        "A-4",
+    task(
+        "adder",
+        memory.delayed_adder,
+        Measure("A-4", "delayed adder: MSE", "1e-4", "<= 1e-3", at_most(1e-3)),
+        quick=lambda seed: memory.delayed_adder(seed, 20),
+    ),
+    task(
         "latch",
         memory.latch,
-        (
-            ("latch: lowest output in 1000 steps after a trigger", "to 200", ">= .95", at_least(0.95)),
-            ("latch: highest output in 1000 steps without one", "to 200", "< 0", at_most(0.0)),
-        ),
+        Measure("A-4", "latch: lowest output in 1000 steps after a trigger", "to 200 steps", ">= .95", at_least(0.95)),
+        Measure("A-4", "latch: highest output in 1000 steps without one", "to 200 steps", "< 0", at_most(0.0)),
+        quick=lambda seed: memory.latch(seed, 20),
     ),
-    Task("A-4", "detective", memory.detective, (("detective: right bits", "1.000", ">= .995", at_least(0.995)),)),
-    Task(
-        "A-4",
+    task(
+        "detective",
+        memory.detective,
+        Measure("A-4", "detective: right bits", "1.000", ">= .995", at_least(0.995)),
+        quick=lambda seed: memory.detective(seed, 20),
+    ),
+    task(
         "stopwatch",
         memory.stopwatch,
-        (
-            ("stopwatch: peak within a step", "1.000", ">= .99", at_least(0.99)),
-            ("stopwatch: peak at the step", ".836", "for comparison", lambda r: True),
-        ),
+        Measure("A-4", "stopwatch: peak within a step", "1.000", ">= .99", at_least(0.99)),
+        Measure("", "stopwatch: peak at the step", ".836"),
+        quick=lambda seed: memory.stopwatch(seed, 20),
     ),
-    Task("A-4", "oscillator", memory.oscillator, (("sine of a given pitch: MSE", ".0099", "<= .02", at_most(0.02)),)),
-    Task(
-        "A-5",
+    task(
+        "oscillator",
+        memory.oscillator,
+        Measure("A-4", "sine of a given pitch: MSE", ".0099", "<= .02", at_most(0.02)),
+        quick=lambda seed: memory.oscillator(seed, 20),
+    ),
+    task(
         "darwin",
         digits.darwin,
-        (
-            ("digits, half and more dead: share dead", ".53", ">= .50", at_least(0.50)),
-            ("... accuracy", ".967", ">= .96", at_least(0.96)),
-            ("digits, most dead: share dead", ".77", ">= .70", at_least(0.70)),
-            ("... accuracy", ".725", ">= .93", at_least(0.93)),
-            ("... dead weights that moved in 100 more steps", "all", "0", at_most(0.0)),
-        ),
+        Measure("A-5", "digits, half and more dead: share dead", ".53", ">= .50", at_least(0.50)),
+        Measure("A-5", "... accuracy", ".967", ">= .96", at_least(0.96)),
+        Measure("A-5", "digits, most dead: share dead", ".77", ">= .70", at_least(0.70)),
+        Measure("A-5", "... accuracy", ".725", ">= .93", at_least(0.93)),
+        Measure("A-5", "... dead weights that moved in 100 more steps", "all", "0", at_most(0.0)),
     ),
-    Task(
-        "A-5",
+    task(
         "untrained",
         digits.untrained,
-        (("share that a threshold of .03 kills before any training", ".866", "for comparison", lambda r: True),),
+        Measure("", "share that a threshold of .03 kills before any training", ".866"),
     ),
-    Task("A-5", "sparse", sparse_agrees, (("94 % dead, 794 neurons: |dense - sparse|", "", "<= 1e-5", at_most(1e-5)),)),
+    task(
+        "sparse",
+        sparse_agrees,
+        Measure("A-5", "94 % dead, 794 neurons: largest difference of dense and sparse", "", "<= 1e-5", at_most(1e-5)),
+    ),
 )
 
 
-def rows(task: Task, seeds: int) -> list[str]:
-    """Run a task and return its rows of the table."""
-    results = np.array([np.ravel(task.run(seed)) for seed in range(FIRST_SEED, FIRST_SEED + seeds)])
-    lines = []
-    for (what, reference, goal, held), column in zip(task.measures, results.T, strict=True):
-        middle = np.median(column) if "median" in what else column.mean()
-        verdict = "" if goal == "for comparison" else "yes" if held(column) else "NO"
-        spread = f"{column.min():.3g} to {column.max():.3g}"
-        lines.append(f"| {task.ids} | {what} | {reference} | {goal} | {middle:.3g} | {spread} | {seeds} | {verdict} |")
-    return lines
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.learning.realnet", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=[task.name for task in TASKS], help="one task instead of all")
-    parser.add_argument("--seeds", type=int, help="number of seeds (default: 3, for XOR 30)")
-    parser.add_argument("--quick", action="store_true", help="one seed of the short tasks: does everything still run?")
-    options = parser.parse_args(arguments)
-    chosen = [task for task in TASKS if options.only in (None, task.name)]
-    if options.quick:
-        chosen = [task for task in chosen if task.name in ("sign", "literal_xor", "xor", "untrained", "sparse")]
-    table = ["| id | measure | original | goal | ours | from, to | seeds | held |", "|---|---|---|---|---|---|---|---|"]
-    for task in chosen:
-        start = time.perf_counter()
-        table += rows(task, options.seeds or (1 if options.quick else task.seeds))
-        print(f"{task.name}: {time.perf_counter() - start:.1f} s", flush=True)
-    print("\n".join(table))
-
-
 if __name__ == "__main__":
-    main()
+    command("realnet", __doc__, TASKS)

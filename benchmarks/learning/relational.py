@@ -1,17 +1,16 @@
 """Print what the relational memory and the LSTM learn, as mean and range over seeds, beside their references.
 
-python -m benchmarks.learning.relational [--only NAME ...] [--seeds N] [--quick]
+python -m benchmarks.learning.relational [--only TASK ...] [--seeds N] [--quick]
 
 Every model sees fresh samples at each step and is measured once, at the end, on samples that selected nothing.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,9 @@ from enilnets.sequence import (
     train_step,
 )
 
-__all__ = ["EXPERIMENTS", "Experiment", "estimator", "few_samples", "learn"]
+from .table import Measure, Task, command
+
+__all__ = ["TASKS", "estimator", "few_samples", "learn"]
 
 #: Samples of a step, samples to measure on, and steps between two lines of progress.
 BATCH, TEST, PROGRESS = 128, 10_000, 2000
@@ -90,21 +91,6 @@ def estimator(seed: int, steps: int) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-class Experiment(NamedTuple):
-    """A row of the table: ``run(seed, steps)`` returns a number, ``held`` judges those of all seeds."""
-
-    title: str
-    reference: str
-    goal: str
-    run: Callable[[int, int], float]
-    steps: int
-    held: Callable[[list[float]], bool] | None = None
-
-
-def mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
 FARTHEST = partial(learn, draw=partial(tasks.nth_farthest, vectors=3, dimensions=1), outputs=3, task="classification")
 FARTHEST_OF_4 = partial(
     learn, draw=partial(tasks.nth_farthest, vectors=4, dimensions=1), outputs=4, task="classification"
@@ -115,128 +101,132 @@ STORIES = partial(learn, draw=tasks.babi_simple, outputs=4, task="classification
 GUESSES = partial(learn, draw=partial(tasks.babi_simple, answerable=False), outputs=4, task="classification")
 
 
-def bind(setting: Callable[..., float], make: Callable[..., Any], learning_rate: float = 1e-3) -> Callable[..., float]:
-    return lambda seed, steps: setting(make, learning_rate=learning_rate, seed=seed, steps=steps)
+def task(name: str, run: Callable[..., float], steps: int, measure: Measure) -> Task:
+    """A task of ``run(seed=, steps=)``, of which a hundredth shows that it runs."""
+    return Task(name, lambda seed, quick: run(seed=seed, steps=max(steps // 100, 1) if quick else steps), (measure,))
+
+
+def mean_of(held: Callable[[float], bool]) -> Callable[[np.ndarray], bool]:
+    return lambda results: held(results.mean())
 
 
 #: The best accuracy that stories can have in which the answer may be a guess.
 CEILING = tasks.babi_ceiling(rng=0)
 
-#: By name: what is learned, what is known of it, and the goal. Rows without one stand there for comparison.
-EXPERIMENTS = {
-    "farthest": Experiment(
-        "Nth-farthest, 3 vectors of 1: RMC, 22,787 parameters",
-        "0.967",
-        "best >= 0.93",
-        bind(FARTHEST, memory),
+#: At the same time per run, the memory takes a quarter of the LSTM's steps.
+TASKS = (
+    task(
+        "farthest",
+        partial(FARTHEST, memory, learning_rate=1e-3),
         15_000,
-        lambda values: max(values) >= 0.93,
+        Measure(
+            "C-3",
+            "Nth-farthest, 3 vectors of 1: RMC, 22,787 parameters",
+            ".967",
+            "best >= .93",
+            lambda results: bool(results.max() >= 0.93),
+        ),
     ),
-    "farthest-lstm": Experiment(
-        "the same: LSTM 80, 29,363 parameters", "0.66 (plateau 2/3)", "", bind(FARTHEST, partial(lstm, 80)), 15_000
+    task(
+        "farthest-lstm",
+        partial(FARTHEST, partial(lstm, 80), learning_rate=1e-3),
+        15_000,
+        Measure("", "the same: LSTM 80, 29,363 parameters", ".66 (plateau 2/3)"),
     ),
-    "farthest-of-4": Experiment(
-        "Nth-farthest, 4 vectors of 1: RMC", "0.50 (plateau 2/4)", "", bind(FARTHEST_OF_4, memory), 15_000
-    ),
-    "tracking": Experiment(
-        "object tracking, 10 sightings: LSTM 64, mean square",
-        "0.002; a constant 0.080",
-        "< 0.002",
-        bind(TRACKING, partial(lstm, 64), 2e-3),
+    task(
+        "tracking",
+        partial(TRACKING, partial(lstm, 64), learning_rate=2e-3),
         5000,
-        lambda values: mean(values) < 0.002,
+        Measure(
+            "C-4",
+            "object tracking, 10 sightings: LSTM 64, MSE",
+            ".002; a constant .080",
+            "< .002",
+            mean_of(lambda error: error < 0.002),
+        ),
     ),
-    "tracking-rmc": Experiment(
-        "the same, a quarter of the steps, which takes as long: RMC", "0.0047", "", bind(TRACKING, memory), 1250
+    task(
+        "tracking-rmc",
+        partial(TRACKING, memory, learning_rate=1e-3),
+        1250,
+        Measure("", "the same, as long: RMC, MSE", ".0047"),
     ),
-    "pairs": Experiment(
-        "pair matching, 2 of 16 symbols: LSTM 64",
-        "0.95",
-        ">= 0.95",
-        bind(PAIRS, partial(lstm, 64), 2e-3),
+    task(
+        "pairs",
+        partial(PAIRS, partial(lstm, 64), learning_rate=2e-3),
         12_000,
-        lambda values: mean(values) >= 0.95,
+        Measure(
+            "C-4", "pair matching, 2 of 16 symbols: LSTM 64", ".95", ">= .95", mean_of(lambda right: right >= 0.95)
+        ),
     ),
-    "pairs-rmc": Experiment(
-        "the same, a quarter of the steps, which takes as long: RMC", "0.34", "", bind(PAIRS, memory), 3000
+    task(
+        "pairs-rmc",
+        partial(PAIRS, memory, learning_rate=1e-3),
+        3000,
+        Measure("", "the same, as long: RMC", ".34"),
     ),
-    "stories": Experiment(
-        "bAbI, answerable: LSTM 64",
-        "",
-        ">= 0.97",
-        bind(STORIES, partial(lstm, 64), 3e-3),
+    task(
+        "stories",
+        partial(STORIES, partial(lstm, 64), learning_rate=3e-3),
         8000,
-        lambda values: mean(values) >= 0.97,
+        Measure("C-4", "bAbI, answerable: LSTM 64", "", ">= .97", mean_of(lambda right: right >= 0.97)),
     ),
-    "stories-guess": Experiment(
-        "bAbI, with guesses: LSTM 64",
-        f"{CEILING:.3f} at best",
-        ">= the best - 0.015",
-        bind(GUESSES, partial(lstm, 64), 3e-3),
+    task(
+        "stories-guess",
+        partial(GUESSES, partial(lstm, 64), learning_rate=3e-3),
         8000,
-        lambda values: mean(values) >= CEILING - 0.015,
+        Measure(
+            "C-4",
+            "bAbI, with guesses: LSTM 64",
+            f"{CEILING:.3f} at best",
+            ">= the best - .015",
+            mean_of(lambda right: right >= CEILING - 0.015),
+        ),
     ),
-    "few-lstm": Experiment(
-        "largest of the last step, 240 samples, 30 epochs: LSTM 32",
-        "0.73",
-        ">= 0.70",
+    task(
+        "few-lstm",
         partial(few_samples, LSTM, 1e-2),
         30,
-        lambda values: mean(values) >= 0.70,
+        Measure(
+            "C-5",
+            "largest of the last step, 240 samples, 30 epochs: LSTM 32",
+            ".73",
+            ">= .70",
+            mean_of(lambda right: right >= 0.70),
+        ),
     ),
-    "few-small": Experiment(
-        "the same: RelationalRNN 32, 2 slots of 16",
-        "",
-        "",
+    task(
+        "few-small",
         partial(few_samples, partial(RelationalRNN, num_slots=2, slot_size=16), 1e-2),
         30,
+        Measure("", "the same: RelationalRNN 32, 2 slots of 16"),
     ),
-    "few-relational": Experiment(
-        "the same: RelationalRNN 32, 4 slots of 64", "", "", partial(few_samples, RelationalRNN, 3e-3), 30
+    task(
+        "few-relational",
+        partial(few_samples, RelationalRNN, 3e-3),
+        30,
+        Measure("", "the same: RelationalRNN 32, 4 slots of 64"),
     ),
-    "estimator": Experiment(
-        "cosine of 2,000 random estimates with the gradient",
-        "0.21 (one, as was)",
-        "> 0.95",
+    task(
+        "estimator",
         estimator,
         2000,
-        lambda values: min(values) > 0.95,
+        Measure(
+            "C-5",
+            "cosine of 2,000 random estimates with the gradient",
+            ".21 (one, as was)",
+            "> .95",
+            lambda results: bool(results.min() > 0.95),
+        ),
     ),
-}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.learning.relational", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=EXPERIMENTS,
-        default=list(EXPERIMENTS),
-        metavar="NAME",
-        help=f"some of {', '.join(EXPERIMENTS)}",
-    )
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="a hundredth of the steps, to see that it runs")
-    options = parser.parse_args()
-    rows = []
-    for name in options.only:
-        experiment = EXPERIMENTS[name]
-        steps = max(experiment.steps // 100, 1) if options.quick else experiment.steps
-        print(f"{name}: {experiment.title}, {steps} steps", flush=True)
-        values, begun = [], time.perf_counter()
-        for seed in range(options.seeds):
-            values.append(experiment.run(seed, steps))
-            print(f"  seed {seed}: {values[-1]:.4f}", flush=True)
-        held = "" if experiment.held is None else "yes" if experiment.held(values) else "no"
-        spread = f"{mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
-        seconds = (time.perf_counter() - begun) / options.seeds
-        rows.append((experiment.title, experiment.reference, experiment.goal, spread, held, f"{seconds:.0f}"))
-    print("\n| task | reference | goal | ours: mean (range) | held | s per seed |\n|---|---|---|---|---|---|")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
+    task(
+        "farthest-of-4",
+        partial(FARTHEST_OF_4, memory, learning_rate=1e-3),
+        15_000,
+        Measure("", "Nth-farthest, 4 vectors of 1: RMC", ".50 (plateau 2/4)"),
+    ),
+)
 
 
 if __name__ == "__main__":
-    main()
+    command("relational", __doc__, TASKS)

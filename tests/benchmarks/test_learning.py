@@ -5,9 +5,9 @@ import pytest
 
 from benchmarks.learning import realnet, realnet_digits, realnet_memory
 from benchmarks.learning.agents import solve_bandit, solve_cartpole
-from benchmarks.learning.eigen3 import Row
 from benchmarks.learning.environments import CartPole
-from benchmarks.learning.recurrent import LENGTH, SYMBOLS, TASKS, adding, copying, solve
+from benchmarks.learning.recurrent import SETTINGS, solve
+from benchmarks.learning.table import HEADER, Measure, Task, at_least, at_most, run
 
 
 def test_cartpole_by_hand(rng):
@@ -46,11 +46,11 @@ def test_ppo_learns_cartpole():
     assert solve_cartpole(0, iterations=15) > 100
 
 
-def test_the_tasks_of_realnet_run_and_hold(capsys):
-    """A-1, A-2, A-5, small: one seed of each short task, as a row of the table that says the goal is held."""
-    realnet.main(["--quick"])
-    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| A-")]
-    assert len(table) == 6 and not [line for line in table if line.endswith("| NO |")]
+@pytest.mark.parametrize("name", ["sign", "literal_xor", "xor", "sparse"])
+def test_short_tasks_of_realnet_hold(name):
+    """A-1, A-2, A-5: for one seed of each, the row of the table says that the goal is held."""
+    (task,) = [task for task in realnet.TASKS if task.name == name]
+    assert all(row.endswith("| yes |") for row in run([task], quick=True))
 
 
 @pytest.mark.parametrize(
@@ -66,31 +66,20 @@ def test_realnet_learns_a_little_in_a_short_time(run, bound):
     assert run() < bound
 
 
-@pytest.mark.parametrize(("at_least", "held"), [(True, "NO"), (False, "yes")])
-def test_rows_of_eigen3(at_least, held):
-    """A goal is held if every seed reaches it."""
-    row = str(Row("task", "-", 0.8, at_least, [0.7, 0.8]))
-    goal = ">= 0.8" if at_least else "<= 0.8"
-    assert row == f"| task | - | {goal} | 0.75 | 0.7 to 0.8 | {held} |"
-
-
-def test_adding_and_copying_by_hand(rng):
-    """C-2: two marks, whose numbers are added; five symbols that come back as labels."""
-    x, y = adding(200, rng, 12)
-    assert (x[:, :6, 1].sum(1) == 1).all() and (x[:, 6:, 1].sum(1) == 1).all()
-    marked = x[:, :, 0][x[:, :, 1] == 1].reshape(200, 2)
-    np.testing.assert_allclose(y[:, 0], marked.sum(1), rtol=1e-6)
-    assert abs(float(np.var(y)) - 1 / 6) < 0.05
-    x, labels = copying(20, rng, 4)
-    assert x.shape == (20, 14, SYMBOLS + 2) and (x.sum(2) == 1).all()
-    assert np.array_equal(x[:, :LENGTH].argmax(2), labels[:, -LENGTH:]) and labels.max() < SYMBOLS
-    assert (x[:, LENGTH:9].argmax(2) == SYMBOLS).all() and (x[:, 9:].argmax(2) == SYMBOLS + 1).all()
+@pytest.mark.parametrize(("held", "verdict"), [(at_least(0.8), "NO"), (at_most(0.8), "yes"), (None, "")])
+def test_rows_of_the_table(held, verdict, capsys):
+    """A goal is held if every seed reaches it; progress is shown for every seed."""
+    task = Task("halves", lambda seed, quick: 0.7 + seed / 10, (Measure("X-1", "measured", "ref", "goal", held),))
+    assert run([task], seeds=2) == [f"| X-1 | measured | ref | goal | 0.75 | 0.7 to 0.8 | 2 | {verdict} |"]
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "halves, seed 0",
+        "halves, seed 1",
+    ]
+    assert {line.count("|") for line in HEADER} == {run([task], seeds=1)[0].count("|")}
 
 
 def test_recurrent_networks_begin_to_learn():
     """C-2 in small; the script has the goals."""
-    untrained, _ = solve(TASKS["adding problem, 50 steps, GRU"], 0, 1)
-    error, _ = solve(TASKS["adding problem, 50 steps, GRU"], 0, 250)
-    assert error < 0.6 * untrained
-    right, _ = solve(TASKS["copy task, delay 10, LSTM"], 0, 150)
-    assert right > 1.5 / SYMBOLS
+    untrained = solve(SETTINGS["adding-gru"], 0, 1)
+    assert solve(SETTINGS["adding-gru"], 0, 250) < 0.6 * untrained
+    assert solve(SETTINGS["copy-10"], 0, 150) > 1.5 / 8
