@@ -152,9 +152,8 @@ class TestCommandLine:
         assert "Traceback" not in result.stderr
 
 
-def test_readme_example_runs(tmp_path):
-    text = (ROOT / "README.md").read_text()
-    code = re.search(r"```python\n(.*?)```", text, re.S)[1]
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S))
+def test_readme_examples_run(code, tmp_path):
     assert len(code.splitlines()) <= 20
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
