@@ -18,7 +18,7 @@ from . import realnet_digits as digits
 from . import realnet_memory as memory
 
 #: Seeds below were looked at while defaults were chosen.
-FIRST_SEED = 300
+FIRST_SEED = 400
 
 X = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
 XOR = np.array([[-1], [1], [1], [-1]], np.float32)
@@ -172,7 +172,7 @@ TASKS = (
         digits.untrained,
         (("share that a threshold of .03 kills before any training", ".866", "for comparison", lambda r: True),),
     ),
-    Task("A-5", "sparse", sparse_agrees, (("94 % dead, 794 neurons: |dense - sparse|", "", "<= 1e-5", at_most(1e-5)),)),
+    Task("A-5", "sparse", sparse_agrees, (("94 % dead, 794 neurons: dense and sparse differ by", "", "<= 1e-5", at_most(1e-5)),)),
 )
 
 
