@@ -47,7 +47,7 @@ def test_ppo_learns_cartpole():
 
 
 def test_the_tasks_of_realnet_run_and_hold(capsys):
-    """A-1, A-2, A-5, small: one seed of each short task, as a row of the table that says the goal is held."""
+    """A-1, A-2, A-5, small: a third of the seeds of the short tasks; every row says its goal is held."""
     realnet.main(["--quick"])
     table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| A-")]
     assert len(table) == 6 and not [line for line in table if line.endswith("| NO |")]
