@@ -24,7 +24,9 @@ original, with the same sizes and budgets. `python -m benchmarks.learning --mark
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, help="number of seeds (default: 3, more for a share of seeds)")
-    parser.add_argument("--quick", action="store_true", help="one seed, few steps: does everything still run?")
+    parser.add_argument(
+        "--quick", action="store_true", help="a third of the seeds, few steps: does everything still run?"
+    )
     parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the page there")
     options = parser.parse_args()
     parts = [INTRODUCTION]

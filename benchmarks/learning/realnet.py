@@ -14,7 +14,7 @@ from . import realnet_memory as memory
 from .table import Measure, Task, at_least, at_most, command
 
 #: Seeds below were looked at while defaults were chosen.
-FIRST_SEED = 300
+FIRST_SEED = 400
 
 X = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
 XOR = np.array([[-1], [1], [1], [-1]], np.float32)

@@ -58,7 +58,12 @@ def latch(seed: int, batches: int = 1500, neurons: int = 64, until: int = 1000) 
     """Lowest output over ``until`` steps after a trigger, and highest over as many steps without one."""
     rng = np.random.default_rng(seed + 1)
     trainer = new(neurons, seed)
-    train(trainer, lambda: switches(rng, 64, int(rng.integers(20, 121))), batches, 1e-3)
+
+    def heard() -> tuple[np.ndarray, np.ndarray]:
+        x, y = switches(rng, 64, int(rng.integers(20, 61)))
+        return x + 0.1 * rng.standard_normal(x.shape), y  # under noise, both states become places to return to
+
+    train(trainer, heard, batches, 1e-3)
     x = np.zeros((19, until + 20, 1))
     x[np.arange(18), np.arange(18) + 2] = 1
     y = trainer.predict(x, until + 20, full_sequence=True)[..., 0]

@@ -48,7 +48,7 @@ def test_ppo_learns_cartpole():
 
 @pytest.mark.parametrize("name", ["sign", "literal_xor", "xor", "sparse"])
 def test_short_tasks_of_realnet_hold(name):
-    """A-1, A-2, A-5: for one seed of each, the row of the table says that the goal is held."""
+    """A-1, A-2, A-5: for a third of the seeds, the row of the table says that the goal is held."""
     (task,) = [task for task in realnet.TASKS if task.name == name]
     assert all(row.endswith("| yes |") for row in run([task], quick=True))
 

@@ -319,7 +319,7 @@ class RealNetTrainer:
         """Return targets as the loss takes them, with a row per sample."""
         outputs = len(self.model.output_ids)
         shape = (batch, outputs) if length is None else (batch, length, outputs)
-        if outputs == 1 and not np.ma.is_masked(targets) and np.shape(targets) == shape[:-1]:
+        if outputs == 1 and np.shape(targets) == shape[:-1] and not np.ma.is_masked(targets):
             targets = np.asarray(targets)[..., None]
         if isinstance(self.loss_fn, str):
             return losses.as_target(where, shape, targets, self.model.dtype, self.loss_fn, "target_values")
