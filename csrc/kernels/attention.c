@@ -99,7 +99,7 @@ static void EN_NAME(attention_rows)(REAL *restrict y, REAL *restrict lse, const 
                                     const REAL *restrict factor, ptrdiff_t rows, ptrdiff_t width, ptrdiff_t y_row)
 {
     for (ptrdiff_t i = 0; i < rows; ++i, y += y_row) {
-        const int seen = factor[i] > 0;
+        const int seen = factor[i] != 0; /* NaN is no zero: it goes on into y */
         const REAL by = !lse ? factor[i] : C(1) / factor[i];
         if (lse)
             lse[i] = seen ? top[i] + EN_NAME(log)(factor[i]) : C(INFINITY);

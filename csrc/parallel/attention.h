@@ -79,7 +79,7 @@ static inline attention_bias bias_of(const attention_call *p, ptrdiff_t b, ptrdi
     const ptrdiff_t far = PTRDIFF_MAX / 4, at = b * p->mask_batch + h * p->mask_head + query * p->mask_query;
     attention_bias bias = {.query = query + p->keys - p->tokens, .scale = p->scale, .mask_query = p->mask_query,
                            .mask_key = p->mask_key};
-    bias.below = p->window > 0 ? p->window - 1 : far;
+    bias.below = p->window > 0 ? en_least(p->window - 1, far) : far;
     bias.above = p->causal ? 0 : bias.below;
     if (p->slopes)
         bias.slope = p->dtype == EN_F32 ? ((const float *)p->slopes)[h] : ((const double *)p->slopes)[h];

@@ -301,11 +301,12 @@ def _mask(where: str, mask: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.
         return four
     if np.isnan(four).any() or (four == np.inf).any():
         raise DataError(f"{where}(mask)", "finite numbers or -infinity", "NaN or +infinity")
-    return np.asarray(four, dtype, order="C")
+    with np.errstate(over="ignore"):  # float32 says -1e300 as -infinity, which is what was meant
+        return np.asarray(four, dtype, order="C")
 
 
 def _slopes(where: str, alibi: Any, heads: int, dtype: np.dtype) -> np.ndarray:
     slopes = checks.numbers(f"{where}(alibi)", alibi, (heads,))
-    if not np.isfinite(slopes).all():
-        raise ConfigError(f"{where}(alibi)", "finite slopes", "NaN or infinity")
+    if not (np.abs(slopes) <= np.finfo(dtype).max).all():
+        raise ConfigError(f"{where}(alibi)", f"slopes that are finite in {dtype}", "NaN, infinity or larger ones")
     return np.ascontiguousarray(slopes, dtype)

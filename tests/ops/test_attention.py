@@ -106,6 +106,25 @@ def test_large_scores_do_not_overflow(scale, dtype, rng):
     assert np.isclose(y, chosen, rtol=1e-4, atol=1e-4).mean() > 0.9  # the rest has two scores that are nearly the same
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["q", "k"])
+def test_scores_that_are_no_numbers_are_not_hidden(name, bad, dtype, isa, rng):
+    arrays = dict(zip("qkv", heads(rng, 70, 150, dtype=dtype)[:3], strict=True))
+    arrays[name][1, 0, 3] = bad
+    y, _ = attention(**arrays)
+    assert np.isnan(y[1, 0, 3] if name == "q" else y[1, 0]).any()
+    assert np.isfinite(y[[0, 2]]).all()
+
+
+def test_rules_beyond_the_range_of_float32(rng):
+    q, k, v, _ = heads(rng, 5, 9, dtype="float32")
+    seen = rng.random((5, 9)) < 0.7
+    y, _ = attention(q, k, v, mask=np.where(seen, 0, -1e300))
+    np.testing.assert_array_equal(y, attention(q, k, v, mask=np.where(seen, 0, -np.inf))[0])
+    with pytest.raises(ConfigError, match="alibi.*finite in float32"):
+        attention(q, k, v, alibi=np.full(q.shape[1], 1e300))
+
+
 @pytest.mark.parametrize("which", range(10))
 def test_threads_do_not_change_a_bit(which, rng):
     q, k, v, dy = heads(rng, 150, 300, n=8, dtype="float32")
