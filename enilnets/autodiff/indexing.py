@@ -13,6 +13,10 @@ from .operands import apply, as_index
 __all__ = ["Part", "getitem", "scatter"]
 
 
+#: Parts of an index that name every element once at most.
+SINGLE = (slice, int, np.integer, type(None), type(...))
+
+
 class Part:
     """The gradient of an array of which an operation saw a part: zero but for ``[index]``, where ``g`` is added."""
 
@@ -30,9 +34,9 @@ class Part:
 
 
 def may_repeat(index: Any) -> bool:
-    """Whether the index may name an element twice: only where it holds integer arrays."""
+    """Whether the index may name an element twice: only where it holds integer arrays, or lists, tuples and ranges."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(part, (np.ndarray, list)) and np.asarray(part).dtype.kind in "iu" for part in parts)
+    return any(not isinstance(part, SINGLE) and np.asarray(part).dtype.kind in "iu" for part in parts)
 
 
 def _gathered(g: Any, node: Any) -> Any:
