@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, DTypeError, ShapeError
+from ..ops.array import as_numbers
 from .elementwise import add
 from .indexing import getitem
 from .nodes import Op
@@ -154,11 +155,11 @@ def flip(x: Any, axis: int) -> Any:
 
 def _in_common(parts: Iterable[Any]) -> list[Any]:
     """Cast Tensors and arrays to the widest dtype among them."""
-    given = list(parts)
+    given = [part if is_operand(part) else as_numbers("concatenate", "tensors", part) for part in parts]
     dtype = np.result_type(*(value_of(part) for part in given)) if given else None
     if dtype is None or dtype.kind != "f":
         return given
-    return [astype(part, dtype) if is_operand(part) else np.asarray(part, dtype) for part in given]
+    return [astype(part, dtype) if is_operand(part) else part.astype(dtype, copy=False) for part in given]
 
 
 def concatenate(tensors: Iterable[Any], axis: int = 0) -> Any:

@@ -49,3 +49,11 @@ def test_every_public_function_is_in_the_table():
     exempt |= {"is_recording", "Model", "Parameter", "Tensor", "Tape", "activate", "relu"}
     tested = {name.split()[0] for name in CASES}
     assert set(ad.__all__) - exempt <= tested
+
+
+def test_lists_beside_tensors():
+    x = Tensor([3.0], requires_grad=True)
+    y = ad.concatenate([[1, 2], x, [4.5]])
+    assert y.tolist() == [1.0, 2.0, 3.0, 4.5]
+    y.sum().backward()
+    assert x.grad.tolist() == [1.0]
