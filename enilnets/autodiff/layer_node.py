@@ -7,6 +7,7 @@ as they do in every network. Where the way back is recorded itself, a layer is e
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from .activations import activate
 from .elementwise import add
 from .linear_algebra import matmul
 from .nodes import STATE, Node, Op, Traced, Use, made, record
-from .operands import astype, value_of
+from .operands import astype
 from .shapes import reshape, swapaxes
 
 __all__ = ["EXPRESSIONS", "through"]
@@ -79,7 +80,10 @@ class LayerOp(Op):
         layer, kept, arrays = node.settings
         inputs, params = any(wants[:arrays]), any(wants[arrays:])
         apart = params and not direct
-        found, gradients = (_apart if apart else _together)(layer, np.asarray(g), kept, params, inputs)
+        back = layer.backward
+        if arrays > 1 and hasattr(layer, "backward_with_state"):
+            back = functools.partial(_back_to_state, layer)
+        found, gradients = (_apart if apart else _together)(layer, back, np.asarray(g), kept, params, inputs)
         parts = found if isinstance(found, tuple) else (found,)
         if inputs and len(parts) < arrays:
             expected = "options without gradients, which this layer has none for"
@@ -96,19 +100,33 @@ class LayerOp(Op):
         return expression(layer)(layer, inputs[0] if inputs else None, kept)
 
 
-def _together(layer: Layer, g: np.ndarray, kept: Any, params: bool, inputs: bool) -> tuple[Any, list[np.ndarray]]:
+def _back_to_state(layer: Any, g: np.ndarray, kept: Any, *, params: bool, inputs: bool) -> tuple[Any, ...]:
+    """Return the gradients of the input and of the arrays of the first state."""
+    dx, dstate = layer.backward_with_state(g, kept, params=params, inputs=inputs)
+    return (dx, *dstate) if isinstance(dstate, tuple) else (dx, dstate)
+
+
+#: A way back through a layer: ``Layer.backward``, or one that has gradients of options too.
+Back = Callable[..., Any]
+
+
+def _together(
+    layer: Layer, back: Back, g: np.ndarray, kept: Any, params: bool, inputs: bool
+) -> tuple[Any, list[np.ndarray]]:
     """Return the gradients of the inputs; those of parameters go into the Parameters."""
-    return layer.backward(g, kept, params=params, inputs=inputs), []
+    return back(g, kept, params=params, inputs=inputs), []
 
 
-def _apart(layer: Layer, g: np.ndarray, kept: Any, params: bool, inputs: bool) -> tuple[Any, list[np.ndarray]]:
+def _apart(
+    layer: Layer, back: Back, g: np.ndarray, kept: Any, params: bool, inputs: bool
+) -> tuple[Any, list[np.ndarray]]:
     """Return gradients of inputs and parameters; what the Parameters have gathered stays as it is."""
     parameters = list(layer.parameters.values())
     before = [(p.fresh, p.grad.copy(), getattr(p, "rows", None)) for p in parameters]
     for p in parameters:
         p.clear()
         p.fresh = False
-    dx = layer.backward(g, kept, params=params, inputs=inputs)
+    dx = back(g, kept, params=params, inputs=inputs)
     gradients = [p.grad.copy() if p.fresh else np.zeros_like(p.grad) for p in parameters]
     for p, (fresh, grad, rows) in zip(parameters, before, strict=True):
         p.clear()
@@ -129,10 +147,7 @@ def through(layer: Layer, x: Any, mode: Mode | None = None, **options: Any) -> A
         x = _cast(layer, x)
     layer.output_shape(x.data.shape[1:])
     inputs = [x]
-    if options:
-        options = {key: _cast(layer, value) if isinstance(value, Traced) else value for key, value in options.items()}
-        inputs += [value for value in options.values() if isinstance(value, Traced)]
-        options = {key: value_of(value) for key, value in options.items()}
+    options = {key: _opened(layer, value, inputs) for key, value in options.items()}
     sources = [each.source for each in inputs]
     uses = [None if p.frozen else Use(p) for p in layer.parameters.values()] if STATE.enabled else []
     recorded = STATE.enabled and (any(sources) or any(uses))
@@ -149,6 +164,17 @@ def through(layer: Layer, x: Any, mode: Mode | None = None, **options: Any) -> A
     shapes = (*[each.data.shape for each in inputs], *[p.value.shape for p in layer.parameters.values()])
     settings = (layer, saved, len(inputs))
     return made(type(x), y, record(LAYER, y, (*sources, *uses), needed, settings, shapes))
+
+
+def _opened(layer: Layer, option: Any, inputs: list[Any]) -> Any:
+    """Return an option as arrays; its Tensors, which a pair such as an LSTM's state may hold too, become inputs."""
+    pair = isinstance(option, (tuple, list)) and any(isinstance(part, Traced) for part in option)
+    if not pair and not isinstance(option, Traced):
+        return option
+    kind = type(inputs[0])
+    parts = [_cast(layer, p if isinstance(p, Traced) else made(kind, p, None)) for p in (option if pair else [option])]
+    inputs += parts
+    return tuple(part.data for part in parts) if pair else parts[0].data
 
 
 def _cast(layer: Layer, x: Any) -> Any:

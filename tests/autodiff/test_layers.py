@@ -8,7 +8,10 @@ import pytest
 from enilnets.autodiff import Tensor, apply, grad, gradcheck, no_grad
 from enilnets.errors import DTypeError, ShapeError, StateError
 from enilnets.layers import (
+    GRU,
     INFERENCE,
+    LSTM,
+    RNN,
     Activation,
     BatchNorm,
     Conv2D,
@@ -206,3 +209,26 @@ def test_layers_of_several_inputs(rng):
     np.testing.assert_allclose(found[1].data, layer["d_weights"])
     with pytest.raises(StateError, match=r"backward through Dense.*detach"):
         layer(Tensor(x, requires_grad=True), shift=s).sum().backward()
+
+
+@pytest.mark.parametrize("kind", [RNN, GRU, LSTM])
+def test_gradients_of_the_state_a_recurrent_layer_begins_with(kind, rng):
+    """What a decoder needs that begins with the state of an encoder."""
+    layer = kind(3, 4, num_layers=2, bidirectional=True, return_sequences=True, rng=0)
+    x, states = rng.normal(size=(2, 5, 3)), list(rng.normal(size=(2 if kind is LSTM else 1, 4, 2, 4)))
+
+    def run(x, *states):
+        return layer(x, state=states if len(states) > 1 else states[0], lengths=[5, 3])
+
+    assert gradcheck(run, x, *states)
+    for i, one in enumerate(states):
+        others = states[:i], states[i + 1 :]
+        assert gradcheck(lambda h, others=others: run(Tensor(x), *others[0], h, *others[1]), one)
+    w = layer.parameters["weights"]
+    h = [Tensor(state.astype(np.float32), requires_grad=True) for state in states]
+    y = run(Tensor(x), *h).sum()
+    found = grad(y, [*h, w])
+    assert not w.fresh
+    y.backward()
+    np.testing.assert_array_equal(w.grad, found[-1].data)
+    assert all((a.grad == b.data).all() and a.grad.dtype == np.float32 for a, b in zip(h, found, strict=False))
