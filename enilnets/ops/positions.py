@@ -9,7 +9,7 @@ import numpy as np
 from .. import checks
 from .._ext import attention as _kernels
 from ..errors import ShapeError
-from .array import output, real, same_shape
+from .array import REAL_DTYPES, output, real, same_dtype, same_shape
 
 __all__ = ["alibi_slopes", "rotary", "rotary_backward", "sinusoidal_table"]
 
@@ -79,7 +79,9 @@ def rotary(
     Raises
     ------
     ShapeError
-        If d is odd.
+        If d is odd, or ``out`` does not fit.
+    DTypeError
+        If ``x`` is of another dtype, or ``out``.
 
     Notes
     -----
@@ -97,6 +99,8 @@ def rotary(
     if not isinstance(x, np.ndarray) or x.ndim < 2 or x.shape[-1] % 2:
         got = f"shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
         raise ShapeError("rotary(x)", "shape (..., tokens, d) with an even d", got, "choose an even width of the heads")
+    if x.dtype not in REAL_DTYPES:
+        x = real("rotary", "x", x)
     base = checks.number("rotary", "base", base, 0.0, above=True)
     angles = _angles(x.shape[-2], x.shape[-1] // 2, checks.size("rotary", "start", start, 0), base)
     cosines, sines = np.cos(angles).astype(x.dtype), np.sin(-angles if inverse else angles).astype(x.dtype)
@@ -104,6 +108,7 @@ def rotary(
         y = output("rotary", out, x.shape, x.dtype)
     else:
         same_shape("rotary", "out", out, x.shape)
+        same_dtype("rotary", "out", out, x.dtype)
         y = out
     if y is not x:
         np.copyto(y, real("rotary", "x", x))

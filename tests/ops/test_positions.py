@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from enilnets.errors import ConfigError, ShapeError
+from enilnets.errors import ConfigError, DTypeError, ShapeError
 from enilnets.ops.positions import alibi_slopes, rotary, rotary_backward, sinusoidal_table
 from tests.gradients import check_direction
 
@@ -86,3 +86,13 @@ def test_refused():
         alibi_slopes(0)
     with pytest.raises(ConfigError, match="width"):
         sinusoidal_table(3, 0)
+    four = np.zeros((1, 1, 3, 4))
+    with pytest.raises(DTypeError, match=r"rotary\(out\).*float64.*float32"):
+        rotary(four, out=four.astype(np.float32))
+    with pytest.raises(DTypeError, match=r"rotary\(x\).*int64"):
+        rotary(four.astype(np.int64))
+
+
+def test_rotary_of_the_other_byte_order(rng):
+    x = rng.normal(size=(3, 4))
+    np.testing.assert_array_equal(rotary(x.astype(">f8")), rotary(x))
