@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import ConfigError, ShapeError
+from .errors import ConfigError, DataError, ShapeError
 from .layers import Container, Layer
 from .ops.array import as_numbers
 from .ops.recurrent import as_lengths, as_reset
@@ -76,6 +76,11 @@ def as_states(where: str, state: Any, layers: Iterable[Layer]) -> Mapping[Layer,
         got = ", ".join(map(repr, state)) if isinstance(state, Mapping) else type(state).__name__
         expected = f"states by the names {', '.join(known) or 'of recurrent layers, of which there are none'}"
         raise ConfigError(f"{where}(state)", expected, got, "pass the attribute state, as it is after a pass")
+    for name, value in state.items():
+        for part in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(part, np.ndarray) and part.dtype.kind == "f" and not np.isfinite(part).all():
+                way_out = "begin again without a state"
+                raise DataError(f"{where}(state)", "finite numbers", f"NaN or infinity in {name!r}", way_out)
     return {known[name]: value for name, value in state.items()}
 
 

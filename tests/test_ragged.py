@@ -247,6 +247,7 @@ def test_losses_of_sequences(loss, rng):
         (ShapeError, r"reset.*\(6, 5\)", {"reset": np.zeros((5, 6), bool)}),
         (ConfigError, "names 0", {"state": {"1": np.zeros((1, 6, 6))}}),
         (ConfigError, "state", {"state": np.zeros((1, 6, 6))}),
+        (DataError, r"state.*NaN.*'0'", {"state": {"0": (np.zeros((1, 6, 6)), np.full((1, 6, 6), np.nan))}}),
         (ShapeError, r"LSTM\(3 -> 6\)\(state\)", {"state": {"0": (np.zeros((1, 5, 6)), np.zeros((1, 5, 6)))}}),
     ],
 )
