@@ -121,7 +121,7 @@ def test_rules_beyond_the_range_of_float32(rng):
     seen = rng.random((5, 9)) < 0.7
     y, _ = attention(q, k, v, mask=np.where(seen, 0, -1e300))
     np.testing.assert_array_equal(y, attention(q, k, v, mask=np.where(seen, 0, -np.inf))[0])
-    with pytest.raises(ConfigError, match="alibi.*finite in float32"):
+    with pytest.raises(ConfigError, match=r"alibi.*finite in float32"):
         attention(q, k, v, alibi=np.full(q.shape[1], 1e300))
 
 
