@@ -141,15 +141,15 @@ static void EN_NAME(rnn_forward)(REAL *restrict gates, REAL *restrict h, int rel
 static void EN_NAME(rnn_backward)(REAL *restrict dgates, REAL *restrict dh, const REAL *restrict dy,
                                   const REAL *restrict gates, int relu, ptrdiff_t rows, ptrdiff_t hidden)
 {
-    const ptrdiff_t n = rows * hidden;
     if (dy)
-        for (ptrdiff_t j = 0; j < n; ++j)
+        for (ptrdiff_t j = 0; j < rows * hidden; ++j)
             dh[j] += dy[j];
-    for (ptrdiff_t j = 0; j < n; ++j) {
-        const REAL slope = gates[j] > C(0) ? C(1) : C(0);
-        dgates[j] = dh[j] * (relu ? slope : C(1) - gates[j] * gates[j]);
-        dh[j] = 0;
-    }
+    for (ptrdiff_t row = 0; row < rows; ++row, dgates += hidden, dh += hidden, gates += hidden)
+        for (ptrdiff_t j = 0; j < hidden; ++j) {
+            const REAL slope = gates[j] > C(0) ? C(1) : C(0);
+            dgates[j] = dh[j] * (relu ? slope : C(1) - gates[j] * gates[j]);
+            dh[j] = 0;
+        }
 }
 
 /* multiply_into.  y = x mask, or y + x mask if `add` */

@@ -388,8 +388,9 @@ static inline void backward_rows(void *context, ptrdiff_t block, int worker)
         if (any && p->mask) {
             zero_rows(p->dtype, en_at(p->dtype, p->room, first * n), stop - first, n);
             step_multiply(&loop->product, p->dtype, p->room, en_at(p->dtype, dgates, layout.first), first, stop);
-            multiply_into(p->dtype, en_at(p->dtype, p->dh, first * n), en_at(p->dtype, p->room, first * n),
-                          en_at(p->dtype, p->mask, first * n), 1, (stop - first) * n);
+            for (ptrdiff_t b = first; b < stop; ++b) /* row by row: where a vector ends must not depend on the threads */
+                multiply_into(p->dtype, en_at(p->dtype, p->dh, b * n), en_at(p->dtype, p->room, b * n),
+                              en_at(p->dtype, p->mask, b * n), 1, n);
         } else if (any)
             step_multiply(&loop->product, p->dtype, p->dh, en_at(p->dtype, dgates, layout.first), first, stop);
         for (ptrdiff_t b = first; p->reset && b < stop; ++b)

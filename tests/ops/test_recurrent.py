@@ -151,7 +151,7 @@ def test_going_on_from_the_final_state_is_one_run(cell, rng):
     np.testing.assert_allclose(last, end, rtol=1e-13)
 
 
-@pytest.mark.parametrize("shape", [(40, 12, 9, 64), (40, 12, 80, 64), (3, 30, 8, 256)])
+@pytest.mark.parametrize("shape", [(40, 12, 9, 64), (40, 12, 80, 64), (3, 30, 8, 256), (6, 40, 66, 33)])
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_same_bits_for_any_number_of_threads(cell, shape, dtype, rng):
     (x, w, u, b), state, options, _ = arguments(cell, shape, rng, dtype, ragged=True, masked=True)
