@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ShapeError
+from ..ops.array import as_numbers
 from .nodes import Op
 from .operands import apply, apply_binary, apply_unary, is_operand, joined, value_of
 
@@ -238,7 +239,11 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     if condition.dtype != bool:
         condition = condition != 0
     if is_operand(a) or is_operand(b):
-        return apply_binary(WHERE, a, b, (condition,))
+        try:
+            return apply_binary(WHERE, a, b, (condition,))
+        except ShapeError as error:
+            shapes = ", ".join(str(np.shape(value_of(part))) for part in (condition, a, b))
+            raise ShapeError("where", "a condition and two operands that broadcast", shapes) from error
     (x, _), (y, _) = joined(a, b)
     return np.where(condition, x, y)
 
@@ -263,6 +268,18 @@ def clip(x: Any, low: Any, high: Any) -> Any:
     """
     if low is None and high is None:
         raise ConfigError("clip", "low, high or both", "neither")
-    dtype = value_of(x).dtype if is_operand(x) else np.asarray(x).dtype
-    limits = tuple(None if limit is None else np.asarray(value_of(limit), dtype) for limit in (low, high))
+    array = value_of(x) if is_operand(x) else np.asarray(x)
+    named = (("low", low), ("high", high))
+    limits = tuple(
+        None if n is None else as_numbers("clip", name, value_of(n)).astype(array.dtype) for name, n in named
+    )
+    for name, limit in zip(("low", "high"), limits, strict=True):
+        if limit is not None and not _fits(limit.shape, array.shape):
+            raise ShapeError(f"clip({name})", f"a shape that broadcasts to {array.shape}", f"{limit.shape}")
     return apply(CLIP, (x,), limits)
+
+
+def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether ``shape`` broadcasts to ``whole``."""
+    ends = zip(shape[::-1], whole[::-1], strict=False)
+    return len(shape) <= len(whole) and all(n in (1, m) for n, m in ends)

@@ -13,7 +13,7 @@ from ..ops.array import as_data, as_numbers
 from ..training.callbacks import Callback
 from ..training.fit import Scheduler, fit
 from ..training.history import History
-from .losses import FunctionLoss
+from .losses import FunctionLoss, check_loss
 from .parts import Parts
 from .tensor import Tensor
 
@@ -57,6 +57,7 @@ class Fitting(Parts):
         *x, target = inputs
         self.arena.zero_grad()
         value = loss(self(*x, train=True), target)
+        check_loss(f"{self._name}.train_batch(loss)", value, Tensor)
         value.backward()
         self.step()
         return float(value)
@@ -121,6 +122,8 @@ class Fitting(Parts):
                 raise ConfigError(f"{where}(loss)", expected, ", ".join(idle) or repr(loss))
         losses.check_options(where, rule, options, training=True)
         xs, ys = self._pairs(where, x, y, rule)
+        if validation is not None and not (isinstance(validation, (tuple, list)) and len(validation) == 2):
+            raise DataError(f"{where}(validation)", "a pair (x, y)", type(validation).__name__)
         if isinstance(rule, str):
             options = losses.as_options(where, rule, options, ys.shape, self.dtype)
             weighted = losses.as_weights(where, rule, ys, **weights)

@@ -120,6 +120,10 @@ def _check(
     with enable_grad():
         xs = [Tensor(a, a.dtype == np.float64) for a in arrays]
         y = function(*xs)
+    if not isinstance(y, Tensor):
+        raise DTypeError(
+            "gradcheck(function)", "a function that returns a Tensor", f"one that returns {type(y).__name__}"
+        )
     weights = rng.normal(size=y.shape)
     wanted = [x for x in xs if x.requires_grad]
     gradients = [np.zeros(x.shape) for x in wanted]

@@ -66,7 +66,7 @@ def getitem(x: Any, index: Any) -> Any:
     index = as_index(index)
     try:
         return apply(GETITEM, (x,), (index,))
-    except IndexError as error:
+    except (IndexError, TypeError) as error:
         shape = x.shape if hasattr(x, "shape") else np.shape(x)
         raise ShapeError("getitem", f"an index into shape {shape}", f"{index!r} ({error})") from error
 

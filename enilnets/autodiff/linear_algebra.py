@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, ShapeError
+from ..errors import ConfigError, DTypeError, ShapeError
 from ..ops import matmul as products
 from ..ops.array import REAL_DTYPES
 from .indexing import getitem
@@ -84,6 +84,8 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     ConfigError, ShapeError
         If the subscripts cannot be read, or do not fit the operands.
     """
+    if not isinstance(subscripts, str):
+        raise DTypeError("einsum(subscripts)", "a string such as 'ij,jk->ik'", type(subscripts).__name__)
     inputs, output = _letters(subscripts, [_shape_of(x) for x in operands])
     terms = [_diagonal(x, letters) for x, letters in zip(operands, inputs, strict=True)]
     (result, letters), *rest = terms

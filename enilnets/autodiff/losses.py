@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import losses as table
-from ..errors import StateError
+from ..errors import DTypeError, StateError
 from ..losses import Loss
 from .activations import log_softmax, softplus
 from .elementwise import square
@@ -18,7 +18,7 @@ from .operands import kind_of, opened, value_of
 from .recording import enable_grad, no_grad
 from .reductions import mean, sum
 
-__all__ = ["FunctionLoss", "loss"]
+__all__ = ["FunctionLoss", "check_loss", "loss"]
 
 
 def _cross_entropy(output: Any, target: np.ndarray) -> Any:
@@ -119,6 +119,13 @@ def loss(
     return made(kind, y, record(LOSS, y, (source,), saved, (gradient, name, target, options), (data.shape,)))
 
 
+def check_loss(where: str, value: Any, kind: type[Any]) -> None:
+    """Raise DTypeError if what a loss function returned is no Tensor."""
+    if not isinstance(value, kind):
+        way_out = "return the Tensor itself, not its value"
+        raise DTypeError(where, "a function that returns a Tensor", f"one that returns {type(value).__name__}", way_out)
+
+
 class FunctionLoss(Loss):
     """A loss that a function of Tensors computes, for the training loop.
 
@@ -148,5 +155,6 @@ class FunctionLoss(Loss):
         leaf = self.kind(output, requires_grad=True)
         with enable_grad():
             value = self.function(leaf, target)
+        check_loss(str(self), value, self.kind)
         value.backward()
         return float(value), np.zeros_like(output) if leaf.grad is None else leaf.grad

@@ -77,12 +77,17 @@ def _axis(where: str, axis: Any, ndim: int) -> int:
     return place % ndim
 
 
+def _axes(where: str, axis: Any, ndim: int) -> list[int]:
+    """Return one or several axes counted from the front."""
+    return [_axis(where, a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
+
+
 def reshape(x: Any, *shape: Any) -> Any:
     """Return the elements in another shape, given as one tuple or several numbers; one size may be -1."""
     wanted = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
     try:
         return apply(RESHAPE, (x,), (tuple(wanted),))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ShapeError("reshape(shape)", f"a shape for an array of shape {_shape_of(x)}", f"{wanted}") from error
 
 
@@ -119,9 +124,8 @@ def moveaxis(x: Any, source: int, destination: int) -> Any:
 def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
     """Return ``x`` with axes of size 1 at these places of the result."""
     shape = list(_shape_of(x))
-    axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
-    ndim = len(shape) + len(axes)
-    for place in sorted(_axis("expand_dims", a, ndim) for a in axes):
+    ndim = len(shape) + (len(axis) if isinstance(axis, (tuple, list)) else 1)
+    for place in sorted(_axes("expand_dims", axis, ndim)):
         shape.insert(place, 1)
     return reshape(x, tuple(shape))
 
@@ -132,8 +136,7 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     if axis is None:
         away = {i for i, n in enumerate(shape) if n == 1}
     else:
-        axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
-        away = {_axis("squeeze", a, len(shape)) for a in axes}
+        away = set(_axes("squeeze", axis, len(shape)))
         if any(shape[a] != 1 for a in away):
             raise ShapeError("squeeze(axis)", "axes of size 1", f"axis {axis} of shape {shape}")
     return reshape(x, tuple(n for i, n in enumerate(shape) if i not in away))
@@ -143,7 +146,7 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     """Return ``x`` repeated along axes until it has ``shape``."""
     try:
         return apply(BROADCAST, (x,), (tuple(shape),))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ShapeError("broadcast_to(shape)", f"a shape that {_shape_of(x)} broadcasts to", f"{shape}") from error
 
 
@@ -214,8 +217,10 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Any]:
                 "split(sections)", f"a number that divides {n}", str(sections), "give the places to cut at"
             )
         cuts = list(range(0, n + 1, n // sections)) if n else [0] * (sections + 1)
-    else:
+    elif isinstance(sections, Iterable):
         cuts = [0, *sections, n]
+    else:
+        raise DTypeError("split(sections)", "an integer, or the places to cut at", repr(sections))
     return [getitem(x, (*before, slice(start, stop))) for start, stop in itertools.pairwise(cuts)]
 
 
@@ -237,7 +242,14 @@ def pad(x: Any, pad_width: Any, value: float = 0.0) -> Any:
         For all axes, or for each; as ``numpy.pad`` takes it.
     value : float, default 0
     """
-    widths = np.broadcast_to(np.asarray(pad_width, np.int64), (len(_shape_of(x)), 2))
+    widths = as_numbers("pad", "pad_width", pad_width)
+    if widths.dtype.kind not in "iu":
+        raise DTypeError("pad(pad_width)", "integers", f"dtype {widths.dtype}")
+    try:
+        widths = np.broadcast_to(widths, (len(_shape_of(x)), 2))
+    except ValueError as error:
+        expected = f"one width, (before, after), or one such pair for each of the {len(_shape_of(x))} axes"
+        raise ShapeError("pad(pad_width)", expected, repr(pad_width)) from error
     if (widths < 0).any():
         raise ConfigError("pad(pad_width)", "widths >= 0", repr(pad_width), "cut with x[...] instead")
     padded = apply(PAD, (x,), (tuple((int(a), int(b)) for a, b in widths),))

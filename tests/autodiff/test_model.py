@@ -338,6 +338,8 @@ def test_fit_goes_on_bit_for_bit(tmp_path):
         ({"delta": 1.0}, ConfigError, "label_smoothing, got delta"),
         ({"loss": lambda o, t: o.sum(), "delta": 1.0}, ConfigError, "delta"),
         ({"epochs": 0}, ConfigError, "epochs"),
+        ({"loss": lambda o, t: float(o.sum())}, DTypeError, "a function that returns a Tensor.*float"),
+        ({"validation": 3}, DataError, r"fit\(validation\).*\(x, y\)"),
     ],
 )
 def test_fit_refuses_what_does_not_fit(arguments, error, message):
@@ -347,6 +349,13 @@ def test_fit_refuses_what_does_not_fit(arguments, error, message):
     with pytest.raises(error, match=message):
         model.fit(given.pop("x"), given.pop("y"), **given)
     assert np.array_equal(model.arena.values, before) and model.optimizer.t == 0
+
+
+def test_a_loss_function_that_returns_no_tensor_is_named():
+    model = Small(rng=0)
+    with pytest.raises(DTypeError, match=r"Small.train_batch\(loss\).*a Tensor.*NoneType.*itself"):
+        model.train_batch(lambda output, target: None, X, LABELS)
+    assert model.optimizer.t == 0
 
 
 def test_tools_of_the_protocol_take_models():
