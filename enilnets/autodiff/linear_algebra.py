@@ -12,7 +12,7 @@ from ..ops import matmul as products
 from ..ops.array import REAL_DTYPES
 from .indexing import getitem
 from .nodes import Op
-from .operands import apply_binary, is_operand, value_of
+from .operands import apply_binary, is_operand, shape_of
 from .reductions import sum
 from .shapes import broadcast_to, expand_dims, reshape, squeeze, transpose
 
@@ -37,10 +37,6 @@ def _matrices(a: Any, b: Any) -> Any:
     return apply_binary(MATMUL, a, b) if is_operand(a) or is_operand(b) else _product(a, b)
 
 
-def _shape_of(x: Any) -> tuple[int, ...]:
-    return value_of(x).shape if is_operand(x) else np.shape(x)
-
-
 def matmul(a: Any, b: Any) -> Any:
     """Return ``a @ b``.
 
@@ -55,7 +51,7 @@ def matmul(a: Any, b: Any) -> Any:
     ShapeError
         If the shapes do not go together.
     """
-    left, right = _shape_of(a), _shape_of(b)
+    left, right = shape_of(a), shape_of(b)
     if not left or not right or left[-1] != right[-2 if len(right) > 1 else 0]:
         raise ShapeError("matmul", "shapes (..., m, k) and (..., k, n)", f"{left} and {right}")
     if len(left) == 1:
@@ -86,7 +82,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     """
     if not isinstance(subscripts, str):
         raise DTypeError("einsum(subscripts)", "a string such as 'ij,jk->ik'", type(subscripts).__name__)
-    inputs, output = _letters(subscripts, [_shape_of(x) for x in operands])
+    inputs, output = _letters(subscripts, [shape_of(x) for x in operands])
     terms = [_diagonal(x, letters) for x, letters in zip(operands, inputs, strict=True)]
     (result, letters), *rest = terms
     for i, (x, others) in enumerate(rest):
@@ -136,7 +132,7 @@ def _diagonal(x: Any, letters: str) -> tuple[Any, str]:
         while letters.count(letter) > 1:
             first = letters.index(letter)
             second = letters.index(letter, first + 1)
-            n = _shape_of(x)[first]
+            n = shape_of(x)[first]
             order = [first, second, *(i for i in range(len(letters)) if i not in (first, second))]
             x = getitem(transpose(x, order), (np.arange(n), np.arange(n)))
             letters = letter + letters[:first] + letters[first + 1 : second] + letters[second + 1 :]
@@ -154,7 +150,7 @@ def _pair(a: Any, first: str, b: Any, second: str, later: str) -> tuple[Any, str
     a, first = _summed(a, first, second + later)
     b, second = _summed(b, second, first + later)
     a, b = _stretched(a, first, b, second), _stretched(b, second, a, first)
-    sizes = {**dict(zip(first, _shape_of(a), strict=True)), **dict(zip(second, _shape_of(b), strict=True))}
+    sizes = {**dict(zip(first, shape_of(a), strict=True)), **dict(zip(second, shape_of(b), strict=True))}
     batch = [c for c in first if c in second and c in later]
     inner = [c for c in first if c in second and c not in later]
     rows, columns = [c for c in first if c not in second], [c for c in second if c not in first]
@@ -174,7 +170,7 @@ def _pair(a: Any, first: str, b: Any, second: str, later: str) -> tuple[Any, str
 
 def _stretched(a: Any, first: str, b: Any, second: str) -> Any:
     """Return ``a`` without axes of size 1 where ``b`` is longer, which an ellipsis may bring."""
-    sizes = dict(zip(second, _shape_of(b), strict=True))
-    shape = _shape_of(a)
+    sizes = dict(zip(second, shape_of(b), strict=True))
+    shape = shape_of(a)
     wanted = tuple(sizes.get(c, n) if n == 1 else n for c, n in zip(first, shape, strict=True))
     return a if wanted == shape else broadcast_to(a, wanted)

@@ -11,7 +11,7 @@ from ..ops.array import REAL_DTYPES, as_numbers
 from ..parameters import Parameter
 from .nodes import OUTPUT, STATE, Op, Traced, Use, made, record
 
-__all__ = ["apply", "apply_binary", "apply_unary", "as_index", "astype", "is_operand", "joined", "value_of"]
+__all__ = ["apply", "apply_binary", "apply_unary", "as_index", "astype", "is_operand", "joined", "shape_of", "value_of"]
 
 
 def is_operand(x: Any) -> bool:
@@ -22,6 +22,11 @@ def is_operand(x: Any) -> bool:
 def value_of(x: Any) -> Any:
     """The array of a Tensor or Parameter; anything else as it is."""
     return x.data if isinstance(x, Traced) else x.value if isinstance(x, Parameter) else x
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """The shape of an operand, or of what NumPy can read."""
+    return value_of(x).shape if is_operand(x) else np.shape(x)
 
 
 def as_index(index: Any) -> Any:

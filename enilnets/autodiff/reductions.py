@@ -13,7 +13,7 @@ from ..errors import DataError, DTypeError, ShapeError
 from .elementwise import exp, log, multiply, sqrt, square, subtract
 from .indexing import getitem
 from .nodes import Op, Traced
-from .operands import apply, is_operand, value_of
+from .operands import apply, shape_of, value_of
 from .shapes import broadcast_to, concatenate, flip, moveaxis, reshape, squeeze
 
 __all__ = ["cumsum", "logsumexp", "max", "mean", "min", "prod", "std", "sum", "sum_to", "var"]
@@ -37,10 +37,6 @@ def _axes(where: str, axis: Axes, ndim: int) -> tuple[int, ...]:
     if any(not -ndim <= a < ndim for a in places) or len({a % ndim for a in places}) < len(places):
         raise ShapeError(f"{where}(axis)", f"different axes in [{-ndim}, {ndim})", repr(axis))
     return tuple(a % ndim for a in places)
-
-
-def _shape_of(x: Any) -> tuple[int, ...]:
-    return value_of(x).shape if is_operand(x) else np.shape(x)
 
 
 def _kept(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -84,12 +80,12 @@ def sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     keepdims : bool, default False
         Leave the axes in the result, with size 1.
     """
-    return apply(SUM, (x,), (_axes("sum", axis, len(_shape_of(x))), bool(keepdims)))
+    return apply(SUM, (x,), (_axes("sum", axis, len(shape_of(x))), bool(keepdims)))
 
 
 def mean(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     """Return the mean along some axes, or of all elements; see ``sum``."""
-    shape = _shape_of(x)
+    shape = shape_of(x)
     axes = _axes("mean", axis, len(shape))
     _check_any("mean", shape, axes)
     return apply(MEAN, (x,), (axes, bool(keepdims)))
@@ -102,7 +98,7 @@ def _check_any(where: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> Non
 
 def var(x: Any, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Any:
     """Return the variance, the sum of squared distances from the mean over n - ``ddof``; see ``sum``."""
-    shape = _shape_of(x)
+    shape = shape_of(x)
     axes = _axes("var", axis, len(shape))
     count = _count(shape, axes) - ddof
     if count < 1:
@@ -129,7 +125,7 @@ MIN = Op("min", lambda x, axes, keepdims: x.min(axis=axes, keepdims=keepdims), [
 
 def max(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     """Return the largest elements; where several are, they share the gradient equally. See ``sum``."""
-    shape = _shape_of(x)
+    shape = shape_of(x)
     axes = _axes("max", axis, len(shape))
     _check_any("max", shape, axes)
     return apply(MAX, (x,), (axes, bool(keepdims)))
@@ -137,7 +133,7 @@ def max(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 def min(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     """Return the smallest elements; where several are, they share the gradient equally. See ``sum``."""
-    shape = _shape_of(x)
+    shape = shape_of(x)
     axes = _axes("min", axis, len(shape))
     _check_any("min", shape, axes)
     return apply(MIN, (x,), (axes, bool(keepdims)))
@@ -148,7 +144,7 @@ def prod(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
     Neighbours are multiplied until one is left, so no gradient needs a division.
     """
-    shape = _shape_of(x)
+    shape = shape_of(x)
     axes = _axes("prod", axis, len(shape))
     rest = tuple(i for i in range(len(shape)) if i not in axes)
     y = x
@@ -165,7 +161,7 @@ def prod(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 def logsumexp(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     """Return log Σ exp x without overflow; rows of -infinity give -infinity. See ``sum``."""
-    shape = _shape_of(x)
+    shape = shape_of(x)
     axes = _axes("logsumexp", axis, len(shape))
     _check_any("logsumexp", shape, axes)
     peak = np.asarray(value_of(x)).max(axis=axes, keepdims=True)
@@ -191,7 +187,7 @@ def cumsum(x: Any, axis: int | None = None) -> Any:
     """Return the running sum along an axis, or along all elements in their order."""
     if axis is None:
         return cumsum(reshape(x, (-1,)), 0)
-    return apply(CUMSUM, (x,), _axes("cumsum", axis, len(_shape_of(x))))
+    return apply(CUMSUM, (x,), _axes("cumsum", axis, len(shape_of(x))))
 
 
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:

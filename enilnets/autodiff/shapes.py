@@ -14,7 +14,7 @@ from ..ops.array import as_numbers
 from .elementwise import add
 from .indexing import getitem
 from .nodes import Op
-from .operands import apply, astype, is_operand, value_of
+from .operands import apply, astype, is_operand, shape_of, value_of
 
 __all__ = [
     "broadcast_to",
@@ -62,10 +62,6 @@ class Concatenate(Op):
 CONCATENATE = Concatenate("concatenate", lambda *arrays: np.concatenate(arrays[:-1], arrays[-1]))
 
 
-def _shape_of(x: Any) -> tuple[int, ...]:
-    return value_of(x).shape if is_operand(x) else np.shape(x)
-
-
 def _axis(where: str, axis: Any, ndim: int) -> int:
     """Return ``axis`` counted from the front; ShapeError if there is no such axis."""
     try:
@@ -88,7 +84,7 @@ def reshape(x: Any, *shape: Any) -> Any:
     try:
         return apply(RESHAPE, (x,), (tuple(wanted),))
     except (ValueError, TypeError) as error:
-        raise ShapeError("reshape(shape)", f"a shape for an array of shape {_shape_of(x)}", f"{wanted}") from error
+        raise ShapeError("reshape(shape)", f"a shape for an array of shape {shape_of(x)}", f"{wanted}") from error
 
 
 def ravel(x: Any) -> Any:
@@ -98,7 +94,7 @@ def ravel(x: Any) -> Any:
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """Return the axes in another order; by default from last to first."""
-    ndim = len(_shape_of(x))
+    ndim = len(shape_of(x))
     order = tuple(range(ndim))[::-1] if axes is None else tuple(_axis("transpose", axis, ndim) for axis in axes)
     if sorted(order) != list(range(ndim)):
         raise ShapeError("transpose(axes)", f"every axis of {ndim} once", f"{axes}")
@@ -107,7 +103,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 def swapaxes(x: Any, first: int, second: int) -> Any:
     """Return two axes exchanged."""
-    order = list(range(len(_shape_of(x))))
+    order = list(range(len(shape_of(x))))
     i, j = (_axis("swapaxes", axis, len(order)) for axis in (first, second))
     order[i], order[j] = order[j], order[i]
     return transpose(x, order)
@@ -115,7 +111,7 @@ def swapaxes(x: Any, first: int, second: int) -> Any:
 
 def moveaxis(x: Any, source: int, destination: int) -> Any:
     """Return one axis moved to another place."""
-    order = list(range(len(_shape_of(x))))
+    order = list(range(len(shape_of(x))))
     place = _axis("moveaxis", source, len(order))
     order.insert(_axis("moveaxis", destination, len(order)), order.pop(place))
     return transpose(x, order)
@@ -123,7 +119,7 @@ def moveaxis(x: Any, source: int, destination: int) -> Any:
 
 def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
     """Return ``x`` with axes of size 1 at these places of the result."""
-    shape = list(_shape_of(x))
+    shape = list(shape_of(x))
     ndim = len(shape) + (len(axis) if isinstance(axis, (tuple, list)) else 1)
     for place in sorted(_axes("expand_dims", axis, ndim)):
         shape.insert(place, 1)
@@ -132,7 +128,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
 
 def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     """Return ``x`` without these axes, or without all axes, of size 1."""
-    shape = _shape_of(x)
+    shape = shape_of(x)
     if axis is None:
         away = {i for i, n in enumerate(shape) if n == 1}
     else:
@@ -147,12 +143,12 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     try:
         return apply(BROADCAST, (x,), (tuple(shape),))
     except (ValueError, TypeError) as error:
-        raise ShapeError("broadcast_to(shape)", f"a shape that {_shape_of(x)} broadcasts to", f"{shape}") from error
+        raise ShapeError("broadcast_to(shape)", f"a shape that {shape_of(x)} broadcasts to", f"{shape}") from error
 
 
 def flip(x: Any, axis: int) -> Any:
     """Return the elements in reverse order along one axis."""
-    before = (slice(None),) * _axis("flip", axis, len(_shape_of(x)))
+    before = (slice(None),) * _axis("flip", axis, len(shape_of(x)))
     return getitem(x, (*before, slice(None, None, -1)))
 
 
@@ -178,19 +174,19 @@ def concatenate(tensors: Iterable[Any], axis: int = 0) -> Any:
     if not parts:
         raise ShapeError("concatenate(tensors)", "at least one array", "none")
     try:
-        return apply(CONCATENATE, tuple(parts), (_axis("concatenate", axis, len(_shape_of(parts[0]))),))
+        return apply(CONCATENATE, tuple(parts), (_axis("concatenate", axis, len(shape_of(parts[0]))),))
     except (ValueError, IndexError) as error:
         if isinstance(error, ShapeError):
             raise
-        shapes = [_shape_of(part) for part in parts]
+        shapes = [shape_of(part) for part in parts]
         raise ShapeError("concatenate(tensors)", f"shapes that differ along axis {axis} only", f"{shapes}") from error
 
 
 def stack(tensors: Iterable[Any], axis: int = 0) -> Any:
     """Return ``tensors``, all of one shape, beside each other along a new axis."""
     parts = list(tensors)
-    if len({_shape_of(part) for part in parts}) != 1:
-        raise ShapeError("stack(tensors)", "at least one array, all of one shape", f"{[_shape_of(p) for p in parts]}")
+    if len({shape_of(part) for part in parts}) != 1:
+        raise ShapeError("stack(tensors)", "at least one array, all of one shape", f"{[shape_of(p) for p in parts]}")
     return concatenate([expand_dims(part, axis) for part in parts], axis)
 
 
@@ -208,7 +204,7 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     -------
     list of Tensor
     """
-    shape = _shape_of(x)
+    shape = shape_of(x)
     place = _axis("split", axis, len(shape))
     n, before = shape[place], (slice(None),) * place
     if isinstance(sections, (int, np.integer)):
@@ -246,14 +242,14 @@ def pad(x: Any, pad_width: Any, value: float = 0.0) -> Any:
     if widths.dtype.kind not in "iu":
         raise DTypeError("pad(pad_width)", "integers", f"dtype {widths.dtype}")
     try:
-        widths = np.broadcast_to(widths, (len(_shape_of(x)), 2))
+        widths = np.broadcast_to(widths, (len(shape_of(x)), 2))
     except ValueError as error:
-        expected = f"one width, (before, after), or one such pair for each of the {len(_shape_of(x))} axes"
+        expected = f"one width, (before, after), or one such pair for each of the {len(shape_of(x))} axes"
         raise ShapeError("pad(pad_width)", expected, repr(pad_width)) from error
     if (widths < 0).any():
         raise ConfigError("pad(pad_width)", "widths >= 0", repr(pad_width), "cut with x[...] instead")
     padded = apply(PAD, (x,), (tuple((int(a), int(b)) for a, b in widths),))
     if value == 0:
         return padded
-    border = np.pad(np.zeros(_shape_of(x)), widths, constant_values=1.0)
+    border = np.pad(np.zeros(shape_of(x)), widths, constant_values=1.0)
     return add(padded, (border * value).astype(value_of(padded).dtype))
