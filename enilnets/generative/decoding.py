@@ -59,6 +59,7 @@ class Decoder:
             raise ConfigError("Decoder(net)", "layers that do not look at the steps behind", got, way_out)
         self._net = net
         self._mode = Mode(backward=False, past=Past())
+        self._batch: int | None = None
 
     def __call__(self, x: Any) -> np.ndarray:
         """Return the outputs of the next tokens.
@@ -82,8 +83,13 @@ class Decoder:
             x = as_data("Decoder", "x", x, self._net.dtype)
         if x.ndim < 2 or 0 in x.shape:
             raise ShapeError("Decoder(x)", "shape (batch, tokens, ...) with at least one token", f"shape {x.shape}")
+        if self._batch not in (None, len(x)):  # before any layer has moved on
+            way_out = "make a new Decoder for other sequences"
+            raise ShapeError("Decoder(x)", f"{self._batch} sequences, as before", str(len(x)), way_out)
         chain.through(x.shape[1:])
-        return chain.infer(x, self._mode)
+        y = chain.infer(x, self._mode)
+        self._batch = len(x)
+        return y
 
 
 def generate(

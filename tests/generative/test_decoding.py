@@ -100,6 +100,15 @@ def test_bad_parts_are_refused(rng):
         Decoder(net.layers[0])
 
 
+def test_a_refused_part_changes_nothing(rng):
+    net, ids = language_model(positions="sinusoidal"), rng.integers(0, 11, (3, 8))
+    decoder = Decoder(net)
+    parts = [decoder(ids[:, :4])]
+    with pytest.raises(ShapeError, match=r"3 sequences, as before.*got 2; make a new Decoder"):
+        decoder(ids[:2, 4:])
+    np.testing.assert_allclose(np.concatenate([*parts, decoder(ids[:, 4:])], axis=1), net.predict(ids), atol=1e-12)
+
+
 def test_a_past_of_another_shape_is_refused(rng):
     past = Past()
     layer = MultiHeadAttention(4, 2, causal=True, rng=0)
