@@ -6,6 +6,7 @@ import pytest
 from enilnets import NeuralNet
 from enilnets.errors import ConfigError, DataError, ShapeError
 from enilnets.layers import LSTM, Dense, Residual, Sequential
+from enilnets.training import find_learning_rate
 
 
 def tagger(cell="lstm", dtype="float64", **settings):
@@ -281,6 +282,22 @@ def test_a_network_with_states_is_saved_and_copied(data, tmp_path):
     for one in (net, twin):
         one.Train(x, y, epochs=1, batch_size=3, lengths=lengths, verbose=0)
     assert np.array_equal(net.arena.values, twin.arena.values)
+
+
+@pytest.mark.parametrize("make", [tagger, classifier])
+def test_the_learning_rate_finder_leaves_the_padding_out(data, make):
+    x, y, lengths = data
+    y = y if make is tagger else y[:, 0]
+    settings = {"steps": 20, "batch_size": 3, "end_lr": 1.0}
+    found = find_learning_rate(make(), x, y, lengths=lengths, **settings)
+    behind = np.arange(5) >= lengths[:, None]
+    x[behind] = 1e3
+    if make is tagger:
+        y[behind] = 0
+    again = find_learning_rate(make(), x, y, lengths=lengths, **settings)
+    np.testing.assert_array_equal(found.losses, again.losses)
+    with pytest.raises(DataError, match=r"lengths.*1 to 5"):
+        find_learning_rate(make(), x, y, lengths=[6] * 6, **settings)
 
 
 def test_adding_problem_is_learned():

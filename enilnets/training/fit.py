@@ -41,7 +41,12 @@ def loss_gradient(
 
 
 def train_step(
-    model: Model, x: np.ndarray, y: np.ndarray, loss: str | losses.Loss, options: dict[str, Any] | None = None
+    model: Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    loss: str | losses.Loss,
+    options: dict[str, Any] | None = None,
+    lengths: np.ndarray | None = None,
 ) -> tuple[float, np.ndarray]:
     """One step: forward, loss, backward, update.
 
@@ -55,6 +60,8 @@ def train_step(
         A key of ``losses.LOSSES``, or a loss of one's own.
     options : dict, optional
         Further arguments of the loss.
+    lengths : ndarray (batch,) of int64, optional
+        Steps of each sequence, for the model's pass; the loss knows them by its ``weights``.
 
     Returns
     -------
@@ -67,7 +74,7 @@ def train_step(
     NonFiniteError
         If the loss is NaN or infinite; the parameters are as before.
     """
-    value, output = accumulate(model, x, y, loss, options or {})
+    value, output = accumulate(model, x, y, loss, options or {}, lengths=lengths)
     model.step()
     return value, output
 

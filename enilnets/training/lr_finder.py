@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from .. import checks, losses
-from ..errors import ConfigError, DataError, NonFiniteError
+from ..errors import ConfigError, DataError, NonFiniteError, ShapeError
 from ..ops.array import as_data
+from ..ops.recurrent import as_lengths
 from .batches import shuffled_batches
-from .fit import train_step
+from .fit import of_lengths, train_step
 from .protocol import Model
 
 __all__ = ["LearningRateRange", "find_learning_rate"]
@@ -114,6 +115,7 @@ def find_learning_rate(
     end_lr: float = 10.0,
     steps: int = 150,
     batch_size: int = 32,
+    lengths: Any = None,
     **loss_kwargs: Any,
 ) -> LearningRateRange:
     """Train a copy with a learning rate that grows with every step, and see where the loss falls and where it explodes.
@@ -131,6 +133,8 @@ def find_learning_rate(
     steps : int >= 10, default 150
         Rates in between, at equal ratios.
     batch_size : int >= 1, default 32
+    lengths : array_like of int (samples,), optional
+        Steps of each sequence of ``x``, (samples, time, ...), as for ``Train``.
     **loss_kwargs
         Further arguments of the loss.
 
@@ -171,24 +175,44 @@ def find_learning_rate(
     losses.check_options(where, loss, loss_kwargs)
     twin = model.clone()
     x = x if isinstance(x, np.ndarray) and x.dtype.kind in "iu" else as_data(where, "x", x, model.arena.dtype)
+    if lengths is not None:
+        if x.ndim < 2:
+            raise ShapeError(f"{where}(x)", "sequences (batch, time, ...) with lengths=", f"shape {x.shape}")
+        lengths = as_lengths(where, lengths, *x.shape[:2])
     shape = twin.infer(x[:1]).shape[1:]
     y = losses.as_target(where, (len(x), *shape), y, model.arena.dtype, loss, "y")
     lrs = np.geomspace(start_lr, end_lr, steps)
-    found = _range_test(twin, x, y, lrs, batch_size, loss, loss_kwargs)
+    rows = (
+        {} if lengths is None else {"lengths": lengths, "weights": losses.as_weights(where, loss, y, lengths=lengths)}
+    )
+    rows = {name: row for name, row in rows.items() if row is not None}
+    found = _range_test(twin, x, y, rows, lrs, batch_size, loss, loss_kwargs)
     smoothed = smooth(found, max(1, steps // 30))
     return LearningRateRange(lrs[: len(found)], found, smoothed, steep(lrs, smoothed))
 
 
 def _range_test(
-    model: Model, x: np.ndarray, y: np.ndarray, lrs: np.ndarray, batch_size: int, loss: str, options: dict[str, Any]
+    model: Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    rows: dict[str, np.ndarray],
+    lrs: np.ndarray,
+    batch_size: int,
+    loss: str,
+    options: dict[str, Any],
 ) -> np.ndarray:
-    """Loss on fixed samples after a step with each of ``lrs``, as far as training goes."""
+    """Loss on fixed samples after a step with each of ``lrs``, as far as training goes.
+
+    ``rows`` may hold the lengths of the sequences and their weights in the loss, a row per sample.
+    """
     chosen = model.rng.permutation(len(x))[: 16 * batch_size]
     x_fixed, y_fixed = x.take(chosen, axis=0), y.take(chosen, axis=0)
+    of_fixed = {name: row.take(chosen, axis=0) for name, row in rows.items()}
 
     def measure() -> float:
-        output, _ = model.forward(x_fixed, train=True)
-        return float(losses.evaluate(loss, output, y_fixed, "mean", **options))
+        output, _ = model.forward(x_fixed, train=True, **of_lengths(of_fixed.get("lengths")))
+        weights = of_fixed.get("weights")
+        return float(losses.evaluate(loss, output, y_fixed, "mean", sample_weight=weights, **options))
 
     found: list[float] = []
     batches: Iterator[tuple[np.ndarray, ...]] = iter(())
@@ -197,11 +221,13 @@ def _range_test(
         for lr in lrs:
             batch = next(batches, None)
             if batch is None:
-                batches = shuffled_batches(x, y, batch_size, model.rng)
+                batches = shuffled_batches(x, y, batch_size, model.rng, *rows.values())
                 batch = next(batches)
+            of_batch = dict(zip(rows, batch[2:], strict=True))
+            lengths = of_batch.pop("lengths", None)
             model.learning_rate = float(lr)
             try:
-                train_step(model, batch[0], batch[1], loss, options)
+                train_step(model, batch[0], batch[1], loss, {**options, **of_batch}, lengths)
             except NonFiniteError:
                 break
             value = measure()
