@@ -170,7 +170,7 @@ class MultiHeadAttention(Layer):
     @classmethod
     def shapes(cls, config: dict[str, Any]) -> dict[str, Shape]:
         """See Layer."""
-        d, heads = config["d_model"], config["num_heads"]
+        d, heads = config["d_model"], checks.size(cls.__name__, "num_heads", config["num_heads"])
         rows = d + 2 * (config["num_kv_heads"] or heads) * (d // heads)
         biases = {"bias": (rows,), "out_bias": (d,)} if config["use_bias"] else {}
         return {"weights": (rows, d), "out_weights": (d, d), **biases}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import checks
+from ..errors import ConfigError
 from .attention import MultiHeadAttention
 from .base import INFERENCE, Mode, Shape
 from .container import Container
@@ -17,6 +18,16 @@ from .residual import added
 from .sequential import Sequential
 
 __all__ = ["TransformerBlock"]
+
+
+#: What a block is made of.
+PARTS: dict[str, type] = {
+    "norm1": LayerNorm,
+    "attention": MultiHeadAttention,
+    "dropout": Dropout,
+    "norm2": LayerNorm,
+    "mlp": Sequential,
+}
 
 
 class BlockSaved(NamedTuple):
@@ -62,7 +73,7 @@ class TransformerBlock(Container):
     """
 
     type = "transformer_block"
-    settings = ("norm1", "attention", "dropout", "norm2", "mlp")
+    settings = tuple(PARTS)
     nested = settings
 
     def __init__(
@@ -106,6 +117,9 @@ class TransformerBlock(Container):
     @classmethod
     def blank(cls, settings: dict[str, Any], dtype: Any) -> TransformerBlock:
         """See Layer."""
+        for name, kind in PARTS.items():
+            if not isinstance(settings[name], kind):
+                raise ConfigError(f"TransformerBlock({name})", f"a {kind.__name__}", type(settings[name]).__name__)
         block = cls.__new__(cls)
         block._assemble(**settings)
         return block

@@ -1,12 +1,21 @@
 """Multi-head attention, positions and transformer blocks: what the conformance suite cannot know of them."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
 
 from enilnets import NeuralNet
-from enilnets.errors import ConfigError, DTypeError, EnilnetsError, LabelError, ShapeError, StateError
+from enilnets.errors import (
+    ConfigError,
+    DTypeError,
+    EnilnetsError,
+    LabelError,
+    ModelFormatError,
+    ShapeError,
+    StateError,
+)
 from enilnets.layers import Mode, MultiHeadAttention, Past, PositionalEncoding, TransformerBlock
 from enilnets.ops.attention import attention_weights
 from enilnets.ops.threads import num_threads
@@ -123,6 +132,25 @@ def test_parts_of_a_block_freeze_alone_and_stay_so_in_files(rng, tmp_path):
     twin.TrainBatch(x, x)
     assert np.array_equal(twin.layers[0]["attention.weights"], before)
     assert not np.array_equal(twin.layers[0]["mlp.0.weights"], net.layers[0]["mlp.0.weights"])
+
+
+@pytest.mark.parametrize(
+    "edit, words",
+    [
+        (lambda block: block["attention"]["settings"].update(num_heads=0), "num_heads"),
+        (lambda block: block.update(attention=block["dropout"]), r"attention\): expected a MultiHeadAttention"),
+        (lambda block: block.update(norm2=block["dropout"]), r"norm2\): expected a LayerNorm"),
+    ],
+)
+def test_edited_files_of_a_block_are_refused(edit, words, tmp_path):
+    net = NeuralNet(rng=0).add_transformer_block(8, 2, 12)
+    file = tmp_path / "block.json"
+    net.Save(file)
+    document = json.loads(file.read_text())
+    edit(document["layers"][0])
+    file.write_text(json.dumps(document))
+    with pytest.raises(ModelFormatError, match=words):
+        NeuralNet().Load(file)
 
 
 def test_training_is_the_same_for_any_number_of_threads(rng):
