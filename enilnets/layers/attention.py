@@ -10,7 +10,7 @@ from .. import checks
 from ..errors import ConfigError, ShapeError, StateError
 from ..init import INITIALIZERS, init_weights
 from ..ops.affine import affine, affine_backward
-from ..ops.array import empty
+from ..ops.array import empty, real
 from ..ops.attention import AttentionSaved, attention, attention_backward, joint_attention_backward
 from ..ops.positions import alibi_slopes, rotary, rotary_backward
 from ..parameters import Parameter
@@ -216,10 +216,13 @@ class MultiHeadAttention(Layer):
         rows, q_rows = x.reshape(-1, self.d_model), self.d_model
         lengths = mode.lengths
         if memory is None:
+            if memory_lengths is not None:
+                raise StateError(f"{self.name}.forward(memory_lengths)", "a memory that they belong to", "none")
             heads = self._split(affine(rows, weights, bias), x.shape)
             q, k, v = np.split(heads, [self.num_heads, self.num_heads + self.num_kv_heads], axis=1)
             q, k, v = self._placed(heads, q, k, v, mode)
         else:
+            memory = real(f"{self.name}.forward", "memory", memory)
             self._check_memory(x, memory, mode)
             shape, lengths = memory.shape, memory_lengths
             memory = memory.reshape(-1, self.d_model)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import checks
 from ..errors import DTypeError, ShapeError, StateError
 from ..init import INITIALIZERS, init_weights
-from ..ops.array import empty
+from ..ops.array import empty, same_shape
 from ..ops.dropout import dropout, dropout_backward
 from ..ops.recurrent import ROWS, RecurrentSaved, State, as_lengths, as_reset, recurrent, recurrent_backward
 from ..parameters import Parameter
@@ -308,6 +308,8 @@ class Recurrent(Layer):
         n, batch = self.hidden_size, saved.shape[0]
         ends, starts = self._split(dstate, "dstate", batch), [None] * len(saved.passes)
         params = params and not self.frozen
+        if dy is not None:
+            same_shape(f"{self.name}.backward", "dy", dy, (batch, *self.output_shape(saved.shape[1:])))
         gradient: Any = dy
         below: list[Any] = []
         for number, (layer, backwards, end) in reversed(list(enumerate(self._runs()))):

@@ -217,6 +217,8 @@ def test_bad_settings_are_named(make, name):
         (LabelError, "0 to 3", {}, {"mode": Mode(lengths=np.array([3, 4]))}),
         (ShapeError, "memory", {}, {"memory": np.zeros((3, 4, 8))}),
         (ShapeError, "memory", {}, {"memory": np.zeros((2, 4, 7))}),
+        (DTypeError, "memory.*list", {}, {"memory": [[1.0]]}),
+        (StateError, "memory_lengths.*none", {}, {"memory_lengths": [3, 3]}),
         (ShapeError, "memory", {}, {"memory": np.zeros((2, 0, 8))}),
         (LabelError, "0 to 4", {}, {"memory": np.zeros((2, 4, 8)), "memory_lengths": [4, 5]}),
         (ConfigError, "compares no places", {"causal": True}, {"memory": np.zeros((2, 4, 8))}),

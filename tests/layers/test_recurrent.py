@@ -165,6 +165,16 @@ def test_inference_alone_keeps_nothing(kind, rng):
         layer.backward(y, saved)
 
 
+@pytest.mark.parametrize("settings", [{}, {"bidirectional": True, "return_sequences": True}])
+def test_gradients_of_another_shape_are_refused(settings, rng):
+    layer = GRU(2, 3, rng=0, **settings)
+    y, saved = layer.forward(rng.normal(size=(2, 4, 2)))
+    for dy in (np.zeros((*y.shape[:-1], y.shape[-1] + 1)), np.zeros(y.shape[1:])):
+        with pytest.raises(ShapeError, match=r"GRU\(2 -> 3\).backward\(dy\)"):
+            layer.backward(dy, saved)
+    assert not any(p.fresh for p in layer.parameters.values())
+
+
 def test_gradient_of_the_state_alone(rng):
     """Where only the final state is read, there is no gradient of the outputs."""
     layer = LSTM(2, 3, rng=0)
