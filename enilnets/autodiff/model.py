@@ -10,6 +10,7 @@ from ..errors import ConfigError, DTypeError, ShapeError, StateError
 from ..layers import Layer, Mode
 from ..ops.array import REAL_DTYPES
 from ..parameters import Parameter as StoredParameter
+from ..training.trainable import Trainable
 from .backpropagation import backpropagate
 from .fitting import Fitting
 from .nodes import STATE, Leaf
@@ -71,6 +72,9 @@ class Model(Fitting):
             raise StateError(f"{name}.__init__", "super().__init__(...) first", f"a {type(value).__name__} before it")
         if name not in vars(self) and callable(getattr(Model, name, None)):
             raise ConfigError(f"{self._name}.{name} = ...", "a name of its own", f"that of the method {name}()")
+        if isinstance(value, Trainable) and not isinstance(value, Model):
+            got, way_out = f"a {type(value).__name__}", "set Sequential(copy.deepcopy(net.layers)), which trains with this model"
+            raise ConfigError(f"{self._name}.{name} = ...", "layers, Parameters or Models", got, way_out)
         super().__setattr__(name, value)
 
     def call(self, *inputs: Any, **options: Any) -> Any:

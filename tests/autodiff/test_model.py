@@ -9,7 +9,7 @@ from enilnets import autodiff as ad
 from enilnets.autodiff import Model, Parameter, Tensor, grad, loss
 from enilnets.autodiff.parts import SETTINGS as SETTINGS_OF_MODELS
 from enilnets.errors import ConfigError, DataError, DTypeError, LabelError, ShapeError, StateError
-from enilnets.layers import BatchNorm, Dense, Dropout
+from enilnets.layers import BatchNorm, Dense, Dropout, Sequential
 from enilnets.net import NeuralNet
 from enilnets.optim import OPTIMIZERS, LRScheduler
 from enilnets.training import EMA, Checkpoint, EarlyStopping, find_learning_rate, reestimate_batchnorm
@@ -239,6 +239,16 @@ def test_names_of_methods_are_refused():
     assert len(model.arena.parameters) == 4 and len(model.all_layers()) == 2
     with pytest.raises(ConfigError, match=r"Shadow.step = ...: expected a name of its own"):
         model.step = Dense(3, 3)
+
+
+def test_networks_are_no_parts_but_copies_of_their_layers_are(rng):
+    """A network has an arena and an optimizer of its own: it would be neither trained nor saved."""
+    net, model = NeuralNet(rng=0).add_dense(2, 1, "tanh"), Model()
+    with pytest.raises(ConfigError, match=r"Model.chain = ...: expected layers.*got a NeuralNet; set Sequential"):
+        model.chain = net
+    model.chain = Sequential(copy.deepcopy(net.layers))
+    x = rng.normal(size=(3, 2))
+    assert np.array_equal(model.chain(Tensor(x)).data, net.predict(x)) and len(model.arena) > 0
 
 
 def test_lists_may_grow_before_and_after_the_first_use():
