@@ -51,6 +51,7 @@ BESIDE = {
     ("net", "caches"),
     ("net", "policy_search"),
     ("layers", "init"),
+    ("autodiff", "ragged"),
     ("autodiff", "storage"),
     ("autodiff", "training"),
     ("cli", "demos"),

@@ -73,7 +73,10 @@ class Model(Fitting):
         if name not in vars(self) and callable(getattr(Model, name, None)):
             raise ConfigError(f"{self._name}.{name} = ...", "a name of its own", f"that of the method {name}()")
         if isinstance(value, Trainable) and not isinstance(value, Model):
-            got, way_out = f"a {type(value).__name__}", "set Sequential(copy.deepcopy(net.layers)), which trains with this model"
+            got, way_out = (
+                f"a {type(value).__name__}",
+                "set Sequential(copy.deepcopy(net.layers)), which trains with this model",
+            )
             raise ConfigError(f"{self._name}.{name} = ...", "layers, Parameters or Models", got, way_out)
         super().__setattr__(name, value)
 
@@ -112,7 +115,7 @@ class Model(Fitting):
         x = as_tensor(x)
         return x.astype(self.dtype) if x.dtype in REAL_DTYPES and x.dtype != self.dtype else x
 
-    def forward(self, x: Any, train: bool = False) -> tuple[Any, Any]:
+    def forward(self, x: Any, train: bool = False, **options: Any) -> tuple[Any, Any]:
         """Return the output as an array and a context for ``backward``; several contexts may be alive at once.
 
         Parameters
@@ -120,6 +123,8 @@ class Model(Fitting):
         x : array_like or Tensor, or tuple of them
             A tuple holds several inputs of ``call``.
         train : bool, default False
+        **options
+            Handed to ``call`` as they are, such as ``lengths=``.
 
         Returns
         -------
@@ -128,7 +133,7 @@ class Model(Fitting):
         """
         inputs = [self._leaf(part) for part in (x if isinstance(x, tuple) else (x,))]
         with enable_grad():
-            output = self(*inputs, train=train)
+            output = self(*inputs, train=train, **options)
         if isinstance(output, (tuple, list)):
             return tuple(part.data for part in output), (inputs, output, isinstance(x, tuple))
         if not isinstance(output, Tensor):
@@ -186,8 +191,8 @@ class Model(Fitting):
         )
         return gradients if several else gradients[0]
 
-    def infer(self, x: Any) -> Any:
-        """Return the output in inference mode as an array; keeps nothing."""
+    def infer(self, x: Any, **options: Any) -> Any:
+        """Return the output in inference mode as an array; keeps nothing. ``options`` go to ``call``."""
         with no_grad():
-            output = self(*(x if isinstance(x, tuple) else (x,)), train=False)
+            output = self(*(x if isinstance(x, tuple) else (x,)), train=False, **options)
         return tuple(part.data for part in output) if isinstance(output, (tuple, list)) else output.data

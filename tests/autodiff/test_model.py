@@ -9,7 +9,7 @@ from enilnets import autodiff as ad
 from enilnets.autodiff import Model, Parameter, Tensor, grad, loss
 from enilnets.autodiff.parts import SETTINGS as SETTINGS_OF_MODELS
 from enilnets.errors import ConfigError, DataError, DTypeError, LabelError, ShapeError, StateError
-from enilnets.layers import BatchNorm, Dense, Dropout, Sequential
+from enilnets.layers import LSTM, BatchNorm, Dense, Dropout, Sequential
 from enilnets.net import NeuralNet
 from enilnets.optim import OPTIMIZERS, LRScheduler
 from enilnets.training import EMA, Checkpoint, EarlyStopping, find_learning_rate, reestimate_batchnorm
@@ -290,6 +290,33 @@ def test_fit_is_the_loop_that_networks_train_by():
     expected = net.Train(X, LABELS, loss_function="softmax_cross_entropy", X_val=X[:50], Y_val=LABELS[:50], **options)
     assert history == expected and history["accuracy"][-1] > 0.8
     assert np.array_equal(model.arena.values, net.arena.values)
+
+
+class Reader(Model):
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.lstm = LSTM(2, 5, return_sequences=True, rng=0)
+        self.out = Dense(5, 3, "linear", rng=0)
+
+    def call(self, x, lengths=None):
+        return self.out(self.lstm(x, lengths=lengths))
+
+
+def test_fit_leaves_padding_out_as_networks_do(rng):
+    """Whatever stands behind the end of a sequence, NaN included, changes nothing."""
+    x, y, lengths = rng.normal(size=(24, 6, 2)), rng.integers(0, 3, (24, 6)), rng.integers(1, 7, 24)
+    x[np.arange(6) >= lengths[:, None]] = np.nan
+    options = {"epochs": 2, "batch_size": 8, "lengths": lengths, "verbose": 0}
+    model = Reader(**SETTINGS, rng=0)
+    net = NeuralNet(**SETTINGS, rng=0)
+    net.add(LSTM(2, 5, return_sequences=True, rng=0)).add(Dense(5, 3, "linear", rng=0))
+    net.rng = copy.deepcopy(model.rng)
+    history = model.fit(x, y, loss="softmax_cross_entropy", validation=(x[:4], y[:4], lengths[:4]), **options)
+    settings = {"X_val": x[:4], "Y_val": y[:4], "lengths_val": lengths[:4]}
+    assert history == net.Train(x, y, loss_function="softmax_cross_entropy", **settings, **options)
+    assert np.array_equal(model.arena.values, net.arena.values)
+    with pytest.raises(DataError, match=r"Reader.fit\(lengths\)"):
+        model.fit(x, y, loss="softmax_cross_entropy", lengths=lengths + 9)
 
 
 def test_fit_takes_weights_schedules_and_callbacks(tmp_path):

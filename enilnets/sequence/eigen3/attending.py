@@ -61,14 +61,14 @@ def random_mask(shape: tuple[int, ...], rate: float, rng: np.random.Generator) -
 class Attending(Model):
     """A model whose call gives its output and, if asked for, attention weights; the model protocol sees the output."""
 
-    def forward(self, x: Any, train: bool = False) -> tuple[np.ndarray, Any]:
+    def forward(self, x: Any, train: bool = False, **options: Any) -> tuple[np.ndarray, Any]:
         """Return the output, without weights, and a context for ``backward``; see Model."""
         inputs = [self._leaf(x)]
         with enable_grad():
-            output, _ = self(*inputs, train=train)
+            output, _ = self(*inputs, train=train, **options)
         return output.data, (inputs, output, False)
 
-    def infer(self, x: Any) -> np.ndarray:
+    def infer(self, x: Any, **options: Any) -> np.ndarray:
         """Return the output in inference mode as an array, without weights; keeps nothing."""
         with no_grad():
-            return self(x, train=False)[0].data
+            return self(x, train=False, **options)[0].data
