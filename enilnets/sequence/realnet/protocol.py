@@ -125,19 +125,23 @@ class UnrolledRealNet:
 
     def clone(self) -> UnrolledRealNet:
         """Return an independent copy, optimizer and random state included; a gradient that waits is left out."""
-        twin = UnrolledRealNet(
-            self.network.clone(),
-            self.thinking_steps,
-            learning_rate=self.learning_rate,
-            full_sequence=self.full_sequence,
-        )
-        twin.optimizer = files.optimizer_of(*files.optimizer_parts(self.optimizer), twin.network, "UnrolledRealNet")
-        twin.run_state, twin._deaths = copy.deepcopy(self.run_state), self._deaths
-        return twin
+        return copy.deepcopy(self)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> UnrolledRealNet:
-        twin = memo[id(self)] = self.clone()
-        return twin
+    def __reduce__(self) -> tuple[Any, ...]:
+        config = {
+            "thinking_steps": self.thinking_steps,
+            "learning_rate": self.learning_rate,
+            "full_sequence": self.full_sequence,
+        }
+        state = {"run_state": self.run_state, "_deaths": self._deaths}
+        return _rebuilt, (self.network, config, *files.optimizer_parts(self.optimizer)), state
+
+
+def _rebuilt(network: RealNet, config: dict[str, Any], optimizer: files.Config, slots: files.Arrays) -> UnrolledRealNet:
+    """Put a copy together; the optimizer's state lies beside the arena of ``network``."""
+    twin = UnrolledRealNet(network, **config)
+    twin.optimizer = files.optimizer_of(optimizer, slots, network, "UnrolledRealNet")
+    return twin
 
 
 def forget_dead(network: RealNet, optimizer: Optimizer) -> None:

@@ -1,6 +1,7 @@
 """A RealNet behind the model protocol: the training loop of the library trains it, and its gradients are right."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_copies_and_pruning(rng):
     x, y = rng.normal(size=(2, 16, 2)).astype(np.float32)[0], rng.normal(size=(16, 1)).astype(np.float32)
     fit(model, x, y, epochs=2, batch_size=8, loss="mse")
     model.network.prune_synapses(0.01)
-    for twin in (model.clone(), copy.deepcopy(model)):
+    for twin in (model.clone(), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         here = copy.deepcopy(model)
         for each in (twin, here):
             fit(each, x, y, epochs=2, batch_size=8, loss="mse")
