@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ...errors import DTypeError
 from .network import RealNet
 from .settings import threshold_of
 
@@ -41,6 +44,7 @@ class SynapticPruner:
         pruned_count, total_dead, total_synapses : int
             Those that died now, all that are dead, and all there are, num_neurons².
         """
+        _check("SynapticPruner.prune", model)
         threshold = threshold_of("SynapticPruner.prune", "threshold", threshold)
         weak = model.mask & (np.abs(model.weights) < threshold)
         pruned = int(np.count_nonzero(weak))
@@ -51,4 +55,10 @@ class SynapticPruner:
     @staticmethod
     def get_sparsity(model: RealNet) -> float:
         """Return the share of dead synapses in percent."""
+        _check("SynapticPruner.get_sparsity", model)
         return 100.0 * float(1 - np.count_nonzero(model.mask) / model.mask.size)
+
+
+def _check(where: str, model: Any) -> None:
+    if not isinstance(model, RealNet):
+        raise DTypeError(f"{where}(model)", "a RealNet", type(model).__name__, "a trainer has it as trainer.model")

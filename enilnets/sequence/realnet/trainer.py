@@ -13,7 +13,7 @@ import numpy as np
 
 from ... import checks, losses
 from ...errors import ConfigError, DataError, DTypeError, NonFiniteError, ShapeError
-from ...ops.array import as_data
+from ...ops.array import as_data, as_numbers
 from ...optim import AdamW, Optimizer, make_optimizer
 from ...training.batches import shuffled_batches, slices
 from . import trainer_files
@@ -319,15 +319,14 @@ class RealNetTrainer:
         """Return targets as the loss takes them, with a row per sample."""
         outputs = len(self.model.output_ids)
         shape = (batch, outputs) if length is None else (batch, length, outputs)
-        if outputs == 1 and np.shape(targets) == shape[:-1] and not np.ma.is_masked(targets):
-            targets = np.asarray(targets)[..., None]
+        if not isinstance(targets, np.ndarray):
+            targets = as_numbers(where, "target_values", targets)
+        if outputs == 1 and targets.shape == shape[:-1]:
+            targets = targets[..., None]
         if isinstance(self.loss_fn, str):
             return losses.as_target(where, shape, targets, self.model.dtype, self.loss_fn, "target_values")
-        targets = (
-            targets if isinstance(targets, np.ndarray) else as_data(where, "target_values", targets, self.model.dtype)
-        )
-        if len(targets) != batch:
-            raise DataError(f"{where}(target_values)", f"{batch} rows like the features", f"{len(targets)}")
+        if targets.ndim == 0 or len(targets) != batch:
+            raise ShapeError(f"{where}(target_values)", f"{batch} rows like the features", f"shape {targets.shape}")
         return targets
 
     def _weights(self, where: str, mask: Any, batch: int, length: int | None) -> np.ndarray | None:
@@ -345,12 +344,14 @@ class RealNetTrainer:
     def _loss(self, output: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> tuple[float, np.ndarray]:
         if isinstance(self.loss_fn, str):
             return losses.LOSSES[self.loss_fn].value_and_gradient(output, y, weights=weights)
-        value, gradient = self.loss_fn(output, y)
-        gradient = np.ascontiguousarray(gradient, self.model.dtype)
+        where, result = f"{type(self).__name__}(loss_fn)", self.loss_fn(output, y)
+        try:
+            value, gradient = float(result[0]), np.ascontiguousarray(result[1], self.model.dtype)
+        except (TypeError, ValueError, IndexError):
+            raise DTypeError(where, "a function that returns a loss and its gradient", repr(result)[:80]) from None
         if gradient.shape != output.shape:
-            where = f"{type(self).__name__}(loss_fn)"
             raise ShapeError(where, f"a gradient of shape {output.shape} like the outputs", f"shape {gradient.shape}")
-        return float(value), gradient
+        return value, gradient
 
     # Files and copies
 

@@ -69,6 +69,8 @@ def test_forward(error, arguments):
         (ShapeError, {"target_values": np.ones((4, 2))}),
         (ShapeError, {"target_values": np.ones(3)}),
         (DataError, {"target_values": [[np.inf]] * 4}),
+        (DTypeError, {"target_values": [[1], [1, 2], [1], [1]]}),
+        (ShapeError, {"target_values": 3.0}),
         (ConfigError, {"thinking_steps": 0}),
         (ConfigError, {"thinking_steps": (5, 3)}),
         (ConfigError, {"thinking_steps": (1, 2, 3)}),
@@ -88,6 +90,15 @@ def test_train_batch(error, arguments):
         trainer.train_batch(**given)
     np.testing.assert_array_equal(trainer.model.arena.values, before)
     assert trainer.optimizer.t == 0 and trainer.waiting == 0 and trainer.model.rng.bit_generator.state == random
+
+
+@pytest.mark.parametrize("result", [None, 3.0, (1.0,), ("a", np.ones((4, 1))), (np.ones(4), 1.0), (1.0, "x")])
+def test_a_loss_function_returns_loss_and_gradient(result):
+    trainer = RealNetTrainer(RealNet(5, [0, 1], [4], rng=0), loss_fn=lambda output, target: result)
+    with pytest.raises(DTypeError, match="loss_fn"):
+        trainer.train_batch(np.ones((4, 2)), np.ones((4, 1)), 3)
+    with pytest.raises(ShapeError, match="target_values"):
+        trainer.train_batch(np.ones((4, 2)), 3.0, 3)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +137,14 @@ def test_pruning_and_assignments():
     for name, value in (("weights", np.ones((2, 3))), ("bias", [np.nan] * 3), ("gamma", 1), ("beta", "x")):
         with pytest.raises(EnilnetsError):
             setattr(model, name, value)
-    with pytest.raises(EnilnetsError):
-        model.kill(np.ones(3, bool))
+    for dead in (np.ones(3, bool), np.full((3, 3), np.nan), np.ones((3, 3))):
+        with pytest.raises(EnilnetsError, match="kill"):
+            model.kill(dead)
     with pytest.raises(DTypeError):
         SparseRealNet(None)
+    for wrong in (None, RealNetTrainer(model)):
+        with pytest.raises(DTypeError, match="model"):
+            SynapticPruner.prune(wrong)
+        with pytest.raises(DTypeError, match="model"):
+            SynapticPruner.get_sparsity(wrong)
     np.testing.assert_array_equal(model.arena.values, before)
