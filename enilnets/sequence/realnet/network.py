@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ... import checks
-from ...errors import ConfigError
+from ...errors import ConfigError, DTypeError
 from ...ops.array import as_data, empty
 from ...ops.dropout import dropout
 from ...ops.realnet import Saved, realnet, realnet_backward
@@ -151,7 +151,10 @@ class RealNet:
     @property
     def weights(self) -> np.ndarray:
         """Synapses, from row to column."""
-        return self.parameters["weights"].value
+        weights = self.parameters["weights"].value
+        if self.deaths:  # whoever wrote into the view, or brought older numbers back into the arena, wakes nobody
+            np.copyto(weights, 0, where=~self._mask)
+        return weights
 
     @weights.setter
     def weights(self, value: Any) -> None:
@@ -191,8 +194,11 @@ class RealNet:
 
     def kill(self, dead: np.ndarray) -> None:
         """Kill the synapses where ``dead``, a boolean array like ``mask``, is True: their weights are 0 from now on."""
-        dead = checks.numbers(f"{type(self).__name__}.kill(dead)", dead, self._mask.shape)
-        mask = self._mask & (dead == 0)
+        where = f"{type(self).__name__}.kill(dead)"
+        dead = checks.numbers(where, dead, self._mask.shape)
+        if dead.dtype != bool:
+            raise DTypeError(where, "an array of bool", f"dtype {dead.dtype}")
+        mask = self._mask & ~dead
         mask.flags.writeable = False
         self._mask = mask
         self.deaths += 1
@@ -276,7 +282,10 @@ class RealNet:
         return realnet(
             x,
             steps,
-            *(parameter.value for parameter in self.parameters.values()),
+            self.weights,
+            self.bias,
+            self.gamma,
+            self.beta,
             state=state,
             stream=not self.pulse_mode,
             gain=self._gain(steps, batch) if drops else None,

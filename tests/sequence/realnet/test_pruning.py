@@ -63,6 +63,20 @@ def test_what_is_assigned_to_dead_synapses_has_no_effect(rng):
         model.mask[0, 0] = True
 
 
+def test_writing_into_the_weights_wakes_no_synapse(rng):
+    """A1.11: weights is a view, and so is the arena, into which older numbers may come back."""
+    model = RealNet(6, [0], [5], rng=0).eval()
+    model.prune_synapses(0.01)
+    x, twin, dead = rng.normal(size=(3, 6)), model.clone(), ~model.mask
+    twin.weights = np.ones((6, 6))
+    expected = twin.forward(x, 4)[0]
+    for view in (model.weights, model.arena.values[:36].reshape(6, 6)):
+        view[...] = 1
+        np.testing.assert_array_equal(model.forward(x, 4)[0], expected)
+        view[...] = 1
+        assert not model.weights[dead].any() and len(model.make_sparse().weights.values) == model.mask.sum()
+
+
 def pruned(n, share, rng, dtype="float32", **settings):
     model = RealNet(n, [0, 1], [n - 1], rng=0, dtype=dtype, **settings).eval()
     model.weights, model.bias = rng.normal(0, 1 / np.sqrt(n), (n, n)), rng.normal(0, 0.3, n)
