@@ -153,7 +153,7 @@ class RealNet:
         """Synapses, from row to column."""
         weights = self.parameters["weights"].value
         if self.deaths:  # whoever wrote into the view, or brought older numbers back into the arena, wakes nobody
-            np.copyto(weights, 0, where=~self._mask)
+            self._clear(weights)
         return weights
 
     @weights.setter
@@ -201,13 +201,21 @@ class RealNet:
         mask = self._mask & ~dead
         mask.flags.writeable = False
         self._mask = mask
+        # All bits of a living weight and none of a dead one: clears NaN too, where 0 * NaN would not; and takes 0.2 ms
+        # for 794 neurons instead of 2 by index.
+        self._living = -mask.astype(f"int{8 * self.dtype.itemsize}")
         self.deaths += 1
         self.bury()
 
     def bury(self) -> None:
         """Make weights and gradients of dead synapses zero."""
         for array in (self.parameters["weights"].value, self.parameters["weights"].grad):
-            array[~self._mask] = 0  # assigned, since 0 * NaN is NaN
+            self._clear(array)
+
+    def _clear(self, array: np.ndarray) -> None:
+        """Make the numbers of dead synapses zero in an array like ``weights``."""
+        bits = array.view(self._living.dtype)
+        np.bitwise_and(bits, self._living, out=bits)
 
     # Modes
 
@@ -341,7 +349,7 @@ class RealNet:
         if dvectors is not None:
             weights.fresh = True
             if self.deaths:
-                weights.grad[~self._mask] = 0
+                self._clear(weights.grad)
             for name, gradient in zip(("bias", "gamma", "beta"), dvectors, strict=True):
                 self.parameters[name].accumulate(gradient)
         return dz, dstate
