@@ -90,7 +90,9 @@ def output(where: str, out: np.ndarray | None, shape: tuple[int, ...], dtype: np
 
 
 def as_numbers(where: str, name: str, x: Any) -> np.ndarray:
-    """Return ``x`` as an array of booleans, integers or floats, or raise DTypeError."""
+    """Return ``x`` as an array of booleans, integers or floats; DTypeError for others, DataError for masked entries."""
+    if type(x) is not np.ndarray and np.ma.is_masked(x):
+        raise DataError(f"{where}({name})", "numbers without gaps", "a masked array", "fill the masked entries first")
     try:
         x = np.asarray(x)
     except ValueError as error:
@@ -122,10 +124,6 @@ def as_data(where: str, name: str, x: Any, dtype: np.dtype) -> np.ndarray:
         If ``x`` holds a NaN or an infinity, a masked entry, or a number too large for ``dtype``.
     """
     if type(x) is not np.ndarray:
-        if np.ma.is_masked(x):
-            raise DataError(
-                f"{where}({name})", "numbers without gaps", "a masked array", "fill the masked entries first"
-            )
         x = as_numbers(where, name, x)
     if x.dtype != dtype or not x.flags.c_contiguous or not x.flags.aligned:
         x = as_numbers(where, name, x)
@@ -140,8 +138,8 @@ def as_reals(where: str, **given: Any) -> list[np.ndarray]:
 
     float32 if all of them are float32, Python's own numbers aside, else float64. Raises what ``as_data`` does.
     """
-    arrays = {name: x if np.ma.is_masked(x) else as_numbers(where, name, x) for name, x in given.items()}
-    dtypes = {np.asarray(x).dtype for name, x in arrays.items() if type(given[name]) not in (int, float)}
+    arrays = {name: as_numbers(where, name, x) for name, x in given.items()}
+    dtypes = {x.dtype for name, x in arrays.items() if type(given[name]) not in (int, float)}
     dtype = np.dtype(np.float32 if dtypes == {np.dtype(np.float32)} else np.float64)
     return [as_data(where, name, x, dtype) for name, x in arrays.items()]
 

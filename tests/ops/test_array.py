@@ -90,6 +90,12 @@ def test_data_that_is_no_finite_numbers_is_refused(error, x, dtype):
         array.as_data("test", "x", x, dtype)
 
 
+@pytest.mark.parametrize("gate", [array.as_numbers, lambda where, name, x: array.as_reals(where, **{name: x})])
+def test_masked_entries_are_refused_by_every_gate(gate):
+    with pytest.raises(DataError, match=r"test\(x\): expected numbers without gaps"):
+        gate("test", "x", np.ma.masked_array([1, 2], [True, False]))
+
+
 def test_numbers_too_large_for_float32_are_refused():
     with pytest.raises(DataError, match=r"inf at index \(1,\)"):
         array.as_data("test", "x", [1, 1e39], np.dtype("f4"))
