@@ -218,7 +218,7 @@ class ColumnEncoder(Layer):
             # The way back begins with the last chunk, so keeping that one costs no memory at the peak.
             keep = mode.backward and (not self.use_remat or number == len(chunks) - 1)
             out, parts = self._encode(self._rows(x, chunk), statistics, rate, keys[number], keep)
-            y[:, chunk] = out.reshape(x.shape[0], -1, width)
+            y[:, chunk] = out.reshape(x.shape[0], chunk.stop - chunk.start, width)
             kept.append(parts)
         if learning:
             blend(self.buffers["norm.running_mean"], statistics.mean, MOMENTUM)
@@ -247,12 +247,19 @@ class ColumnEncoder(Layer):
         for chunk in chunks:
             z, _ = self._convolved(self._rows(x, chunk))
             n = z.shape[0] * z.shape[2]
+            if n == 0:
+                raise DataError(f"{self.name}(state)", "at least one sample to take statistics over", "none")
             own = z.mean(axis=(0, 2), dtype=np.float64)
             away = own - mean
-            squares += n * z.var(axis=(0, 2), dtype=np.float64) + away**2 * (count * n / max(count + n, 1))
-            mean += away * (n / max(count + n, 1))
+            squares += n * z.var(axis=(0, 2), dtype=np.float64) + away**2 * (count * n / (count + n))
+            mean += away * (n / (count + n))
             count += n
-        return Statistics(mean.astype(self.dtype), (squares / count).astype(self.dtype), count)
+        with np.errstate(over="ignore"):
+            var = (squares / count).astype(self.dtype)
+        if not np.isfinite(var).all():  # would stay in the running statistics for good
+            expected, largest = f"numbers whose variance is one of {self.dtype}", np.nanmax(np.abs(x))
+            raise DataError(f"{self.name}(state)", expected, f"up to {largest:.3g}", "remove or clip outliers")
+        return Statistics(mean.astype(self.dtype), var, count)
 
     def _running(self) -> Statistics:
         # Copies: a training pass that comes before the way back of this one moves the buffers.

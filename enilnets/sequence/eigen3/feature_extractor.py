@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ...autodiff import Model
+from ... import checks
+from ...autodiff import Model, Tensor
+from ...errors import ConfigError, ShapeError
 from .columns import ColumnEncoder
 
-__all__ = ["FeatureExtractor"]
+__all__ = ["FeatureExtractor", "check_features", "extractor_with", "two_widths"]
+
+#: What ``extractor=`` of a network may set; the rest are arguments of the network.
+SETTINGS = ("cnn_filters", "lstm_hidden_size", "lstm_num_layers", "column_chunk_size", "dropout_rate")
 
 
 class FeatureExtractor(Model):
@@ -43,7 +49,7 @@ class FeatureExtractor(Model):
     -----
     State (batch, time >= 3, num_columns, num_features), features (batch, num_columns, 2 lstm_hidden_size); the same
     parameters serve any number of days. NaN counts as 0, before anything is normalised; an infinity is an error that
-    names its place. In training, batch normalisation uses the statistics of the batch over all columns and days,
+    names its place, and so is, in training, an outlier whose square is none in the dtype. In training, batch normalisation uses the statistics of the batch over all columns and days,
     whatever the chunks, and moves its running statistics by 1 % of them.
 
     A call is recorded for gradients; ``infer`` keeps nothing and is what inference at full size wants.
@@ -98,3 +104,33 @@ class FeatureExtractor(Model):
     def call(self, state: Any) -> Any:
         """See Model."""
         return self.columns(state)
+
+
+def extractor_with(where: str, extractor: Mapping[str, Any] | None, *sizes: int, **settings: Any) -> FeatureExtractor:
+    """Return the extractor of a network, with the further arguments that its ``extractor=`` holds."""
+    further = {} if extractor is None else extractor
+    known = f"a dict with some of {', '.join(SETTINGS)}"
+    if not isinstance(further, Mapping):
+        raise ConfigError(f"{where}(extractor)", known, repr(extractor))
+    unknown = [str(name) for name in further if name not in SETTINGS]
+    if unknown:
+        raise ConfigError(f"{where}(extractor)", known, ", ".join(unknown))
+    return FeatureExtractor(*sizes, **further, **settings)
+
+
+def two_widths(where: str, hidden_sizes: Any) -> tuple[int, int]:
+    """Return the widths of two dense layers."""
+    if not isinstance(hidden_sizes, (tuple, list)) or len(hidden_sizes) != 2:
+        raise ConfigError(f"{where}(hidden_sizes)", "two widths", repr(hidden_sizes))
+    wide, narrow = (checks.size(where, "hidden_sizes", width) for width in hidden_sizes)
+    return wide, narrow
+
+
+def check_features(where: str, features: Tensor, extractor: FeatureExtractor) -> None:
+    """Raise ShapeError unless ``features`` are such as ``extractor`` makes."""
+    columns, width = extractor.columns.num_columns, extractor.width
+    if features.ndim != 3 or features.shape[1:] != (columns, width):
+        expected = f"shape (batch, {columns}, {width})"
+        raise ShapeError(
+            f"{where}(features)", expected, f"shape {features.shape}", "pass what features(state) returned"
+        )

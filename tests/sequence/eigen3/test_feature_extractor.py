@@ -183,3 +183,28 @@ def test_bad_states():
         extractor(x)
     with pytest.raises(ConfigError, match="lstm_hidden_size"):
         FeatureExtractor(lstm_hidden_size=0)
+
+
+def test_an_empty_batch(rng):
+    """B1.2: inference has nothing to say about nothing; training has no statistics, and takes none."""
+    extractor = FeatureExtractor(**SMALL, rng=0)
+    assert extractor.infer(states(rng, 0)).shape == (0, 6, 10)
+    with pytest.raises(DataError, match="at least one sample"):
+        extractor.forward(states(rng, 0), train=True)
+    assert np.isfinite(extractor.infer(states(rng))).all()
+
+
+def test_outliers_do_not_spoil_the_running_statistics(rng):
+    """B3.6: a finite number whose square is none in float32 would make the running variance infinite for good."""
+    extractor, x = FeatureExtractor(**SMALL, rng=0), states(rng)
+    before = extractor.clone()
+    x[1, 2, 3, 4] = 1e25
+    with pytest.raises(DataError, match=r"\(state\): expected numbers whose variance is one of float32, got up to 1e"):
+        extractor.forward(x, train=True)
+    x[1, 2, 3, 4] = 0
+    np.testing.assert_array_equal(extractor.infer(x), before.infer(x))
+
+
+def test_masked_entries_are_not_taken_for_numbers(rng):
+    with pytest.raises(DataError, match="masked"):
+        FeatureExtractor(**SMALL, rng=0)(np.ma.masked_less(states(rng), 0))
