@@ -13,7 +13,7 @@ from ...errors import ConfigError
 from ...layers import Dense, Dropout, Sequential
 from .attending import Attending
 from .attention import CrossAttentionModule
-from .feature_extractor import FeatureExtractor
+from .feature_extractor import check_features, extractor_with, two_widths
 
 __all__ = ["LARGEST_RAW", "Actor", "coefficient", "sale_target"]
 
@@ -114,8 +114,8 @@ class Actor(Attending):
     ) -> None:
         super().__init__(**{"l2_lambda": 0.0, **training}, dtype=dtype, rng=rng)
         settings: Any = {"dtype": self.dtype, "rng": self.rng}
-        self.extractor = FeatureExtractor(
-            num_columns, num_features, use_remat=use_remat, **dict(extractor or {}), **settings
+        self.extractor = extractor_with(
+            self._name, extractor, num_columns, num_features, use_remat=use_remat, **settings
         )
         self.investable = self._columns(investable, num_columns)
         self.use_attention = checks.flag(self._name, "use_attention", use_attention)
@@ -126,7 +126,7 @@ class Actor(Attending):
         def dense(n_in: int, n_out: int, activation: str = "relu") -> Dense:
             return Dense(n_in, n_out, activation, "lecun_normal", **settings)
 
-        wide, narrow = hidden_sizes
+        wide, narrow = two_widths(self._name, hidden_sizes)
         drop = Dropout(dropout_rate, dtype=self.dtype)
         self.stock = Sequential([dense(width, wide), drop, dense(wide, narrow)], dtype=self.dtype)
         self.context = dense(width, narrow)
@@ -160,6 +160,7 @@ class Actor(Attending):
     ) -> tuple[Tensor, np.ndarray | None]:
         """See Model."""
         features, weights = given if encoded else self.extractor(given), None
+        check_features(self._name, features, self.extractor)
         if self.use_attention:
             gathered, weights = self.attention(features, return_attention_weights=return_attention_weights)
         else:

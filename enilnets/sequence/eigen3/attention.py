@@ -11,6 +11,7 @@ from ...autodiff import Parameter, Tensor, broadcast_to, reshape, transpose
 from ...autodiff.nodes import STATE
 from ...errors import ConfigError, ShapeError
 from ...layers import Dense, Dropout, LayerNorm
+from ...ops.array import check_finite
 from ...ops.attention import attention_weights
 from .attending import Attending, attend, random_mask
 
@@ -93,6 +94,7 @@ class AttentionModule(Attending):
         if x.ndim != 3 or x.shape[2] != self.embed_dim or not x.size:
             expected = f"features of shape (batch, columns, {self.embed_dim}), none of them 0"
             raise ShapeError(f"{self._name}(x)", expected, f"shape {x.shape}")
+        check_finite(self._name, "x", np.ascontiguousarray(x.data, self.dtype))
         batch, columns, _ = x.shape
         if self.use_cross_attention:
             q = broadcast_to(self.query(Tensor(self.token)), (batch, 1, self.embed_dim))

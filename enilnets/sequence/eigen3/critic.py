@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ... import checks
 from ...autodiff import Model, Tensor, concatenate, log1p, reshape
-from ...errors import ShapeError
+from ...errors import DataError, ShapeError
 from ...layers import Dense, Dropout, Sequential
+from ...ops.array import check_finite
 from .attention import SelfAttentionModule
-from .feature_extractor import FeatureExtractor
+from .feature_extractor import check_features, extractor_with, two_widths
 
 __all__ = ["Critic", "DoubleCritic"]
 
@@ -91,12 +94,12 @@ class Critic(Model):
         self.num_stocks = checks.size(self._name, "num_stocks", num_stocks)
         self.use_attention = checks.flag(self._name, "use_attention", use_attention)
         self.scale_actions = checks.flag(self._name, "scale_actions", scale_actions)
-        self.extractor = FeatureExtractor(
-            num_columns, num_features, use_remat=use_remat, **dict(extractor or {}), **settings
+        self.extractor = extractor_with(
+            self._name, extractor, num_columns, num_features, use_remat=use_remat, **settings
         )
         if self.use_attention:
             self.attention = SelfAttentionModule(self.extractor.width, num_heads, **settings)
-        wide, narrow = hidden_sizes
+        wide, narrow = two_widths(self._name, hidden_sizes)
         self.mlp = Sequential(
             [
                 Dense(self.extractor.width + 2 * self.num_stocks, wide, "relu", "lecun_normal", **settings),
@@ -113,7 +116,12 @@ class Critic(Model):
         expected = (given.shape[0] if given.ndim else 0, self.num_stocks, 2)
         if action.shape != expected:
             raise ShapeError(f"{self._name}(action)", f"shape {expected}", f"shape {action.shape}")
+        check_finite(self._name, "action", np.ascontiguousarray(action.data, self.dtype))
+        if self.scale_actions and (action.data[..., 0] <= -1).any():
+            way_out = "keep what exploration adds above"
+            raise DataError(f"{self._name}(action)", "coefficients > -1", f"{action.data[..., 0].min():g}", way_out)
         features = given if encoded else self.extractor(given)
+        check_features(self._name, features, self.extractor)
         if self.use_attention:
             features, _ = self.attention(features)
         if self.scale_actions:

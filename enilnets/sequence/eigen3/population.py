@@ -10,6 +10,7 @@ import numpy as np
 from ... import checks
 from ...autodiff import Model
 from ...errors import ConfigError
+from ...ops.array import as_data
 from ...ops.norm import blend
 
 __all__ = ["over_population", "soft_update"]
@@ -98,7 +99,8 @@ def over_population(model: Model, members: np.ndarray, function: Callable[[Any],
     (3, 4, 1, 8)
     """
     arena = model.arena
-    members = checks.numbers("over_population(members)", members, (len(members), len(arena)))
+    members = as_data("over_population", "members", members, arena.dtype)
+    members = checks.numbers("over_population(members)", members, (*members.shape[:1], len(arena)))
     values, gradients = arena.values.copy(), arena.gradients.copy()
     fresh = [parameter.fresh for parameter in arena.parameters]
     results = []

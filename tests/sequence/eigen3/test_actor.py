@@ -162,7 +162,19 @@ def test_bad_arguments():
     for investable in [(3, 9), (-1, 3), (5, 4), 3, (1, 2, 3)]:
         with pytest.raises(ConfigError, match=r"Actor\(investable\)"):
             small(investable=investable)
-    with pytest.raises(TypeError, match="lstm_size"):
-        Actor(extractor={"lstm_size": 3})
+    for extractor in ({"lstm_size": 3}, {"num_columns": 3}, 3):
+        with pytest.raises(ConfigError, match=r"Actor\(extractor\)"):
+            small(extractor=extractor)
+    for hidden_sizes in ((3,), 3, (3, 0), "ab"):
+        with pytest.raises(ConfigError, match=r"Actor\(hidden_sizes\)"):
+            small(hidden_sizes=hidden_sizes)
     with pytest.raises(ShapeError, match="FeatureExtractor"):
         small()(np.zeros((1, 5, 8, 5)))
+
+
+def test_features_of_other_columns_are_refused(rng):
+    actor = small()
+    right = actor.features(states(rng)).data
+    for wrong in (right[:, :-1], right[..., :-1], right[0]):
+        with pytest.raises(ShapeError, match=r"Actor\(features\)"):
+            actor.from_features(wrong)

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.learning.eigen3 import find_needle
 from enilnets.autodiff import Tensor, grad
-from enilnets.errors import ConfigError, ShapeError
+from enilnets.errors import ConfigError, DataError, ShapeError
 from enilnets.sequence import AttentionModule, CrossAttentionModule, SelfAttentionModule
 from enilnets.sequence.eigen3.attending import attend, random_mask
 from tests.gradients import check_direction
@@ -170,3 +170,5 @@ def test_bad_arguments():
             ShapeError, match=r"CrossAttentionModule\(x\): expected features of shape \(batch, columns, 8"
         ):
             small()(np.zeros(shape))
+    with pytest.raises(DataError, match=r"CrossAttentionModule\(x\): expected finite numbers"):
+        small()(np.full((2, 5, 8), np.nan))

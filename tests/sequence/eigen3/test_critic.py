@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from enilnets.autodiff import Tensor, grad, no_grad
-from enilnets.errors import ShapeError
+from enilnets.errors import DataError, ShapeError
 from enilnets.sequence import Critic, DoubleCritic
 from tests.gradients import check_direction
 from tests.sequence.eigen3.shake import shake
@@ -168,3 +168,20 @@ def test_bad_actions(rng, kind):
     for wrong in (action[:, :2], action[..., :1], action[:1], action[0]):
         with pytest.raises(ShapeError, match=r"Critic\(action\): expected shape \(2, 3, 2\), got shape"):
             critic(state, wrong)
+    action[1, 2, 0] = np.nan
+    with pytest.raises(DataError, match=r"Critic\(action\): expected finite numbers, got nan at index \(1, 2, 0\)"):
+        critic(state, action)
+
+
+def test_scaled_coefficients_have_a_logarithm(rng):
+    state, action = batch(rng)
+    action[0, 1, 0] = -1.5
+    assert np.isfinite(small()(state, action).data).all()
+    with pytest.raises(DataError, match=r"Critic\(action\): expected coefficients > -1, got -1.5"):
+        small(scale_actions=True)(state, action)
+
+
+def test_features_of_other_columns_are_refused(rng):
+    critic, (state, action) = small(), batch(rng)
+    with pytest.raises(ShapeError, match=r"Critic\(features\)"):
+        critic.from_features(critic.features(state).data[:, :-1], action)

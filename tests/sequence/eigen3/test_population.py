@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from enilnets.autodiff import no_grad
-from enilnets.errors import ConfigError, ShapeError
+from enilnets.errors import ConfigError, DataError, ShapeError
 from enilnets.sequence import (
     Actor,
     Critic,
@@ -116,8 +116,11 @@ def test_a_population_that_fails_leaves_the_model_alone(rng):
     with pytest.raises(ZeroDivisionError):
         over_population(model, np.zeros((2, len(model.arena))), lambda model: 1 / 0)
     np.testing.assert_array_equal(model.arena.values, before)
-    with pytest.raises(ShapeError, match=r"over_population\(members\)"):
-        over_population(model, np.zeros((2, 3)), lambda model: None)
+    for members in (np.zeros((2, 3)), np.zeros(3), 3.0):
+        with pytest.raises(ShapeError, match=r"over_population\(members\)"):
+            over_population(model, members, lambda model: None)
+    with pytest.raises(DataError, match=r"over_population\(members\)"):
+        over_population(model, np.full((2, len(model.arena)), np.nan), lambda model: None)
 
 
 @pytest.mark.parametrize("kind", MAKE)
