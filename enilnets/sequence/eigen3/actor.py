@@ -115,7 +115,12 @@ class Actor(Attending):
         super().__init__(**{"l2_lambda": 0.0, **training}, dtype=dtype, rng=rng)
         settings: Any = {"dtype": self.dtype, "rng": self.rng}
         self.extractor = extractor_with(
-            self._name, extractor, num_columns, num_features, use_remat=use_remat, **settings
+            self._name,
+            extractor,
+            num_columns=num_columns,
+            num_features=num_features,
+            use_remat=use_remat,
+            **settings,
         )
         self.investable = self._columns(investable, num_columns)
         self.use_attention = checks.flag(self._name, "use_attention", use_attention)

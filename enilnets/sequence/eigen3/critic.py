@@ -95,7 +95,12 @@ class Critic(Model):
         self.use_attention = checks.flag(self._name, "use_attention", use_attention)
         self.scale_actions = checks.flag(self._name, "scale_actions", scale_actions)
         self.extractor = extractor_with(
-            self._name, extractor, num_columns, num_features, use_remat=use_remat, **settings
+            self._name,
+            extractor,
+            num_columns=num_columns,
+            num_features=num_features,
+            use_remat=use_remat,
+            **settings,
         )
         if self.use_attention:
             self.attention = SelfAttentionModule(self.extractor.width, num_heads, **settings)

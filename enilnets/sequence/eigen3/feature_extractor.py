@@ -49,8 +49,9 @@ class FeatureExtractor(Model):
     -----
     State (batch, time >= 3, num_columns, num_features), features (batch, num_columns, 2 lstm_hidden_size); the same
     parameters serve any number of days. NaN counts as 0, before anything is normalised; an infinity is an error that
-    names its place, and so is, in training, an outlier whose square is none in the dtype. In training, batch normalisation uses the statistics of the batch over all columns and days,
-    whatever the chunks, and moves its running statistics by 1 % of them.
+    names its place. In training, batch normalisation uses the statistics of the batch over all columns and days,
+    whatever the chunks, and moves its running statistics by 1 % of them; a number whose square is too large for the
+    dtype is then an error too.
 
     A call is recorded for gradients; ``infer`` keeps nothing and is what inference at full size wants.
 
@@ -106,16 +107,16 @@ class FeatureExtractor(Model):
         return self.columns(state)
 
 
-def extractor_with(where: str, extractor: Mapping[str, Any] | None, *sizes: int, **settings: Any) -> FeatureExtractor:
+def extractor_with(where: str, extractor: Mapping[str, Any] | None, **settings: Any) -> FeatureExtractor:
     """Return the extractor of a network, with the further arguments that its ``extractor=`` holds."""
-    further = {} if extractor is None else extractor
+    further: Mapping[str, Any] = {} if extractor is None else extractor
     known = f"a dict with some of {', '.join(SETTINGS)}"
     if not isinstance(further, Mapping):
         raise ConfigError(f"{where}(extractor)", known, repr(extractor))
     unknown = [str(name) for name in further if name not in SETTINGS]
     if unknown:
         raise ConfigError(f"{where}(extractor)", known, ", ".join(unknown))
-    return FeatureExtractor(*sizes, **further, **settings)
+    return FeatureExtractor(**further, **settings)
 
 
 def two_widths(where: str, hidden_sizes: Any) -> tuple[int, int]:
