@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
-from ...errors import ConfigError
+from ...errors import ConfigError, DTypeError
 
 __all__ = ["plot_training_curves"]
 
@@ -39,6 +39,8 @@ def plot_training_curves(history: Mapping[str, Sequence[float]], save_path: str 
     ConfigError
         If ``history`` lacks one of the curves.
     """
+    if not isinstance(history, Mapping):
+        raise DTypeError("plot_training_curves(history)", "what train_model returned", type(history).__name__)
     missing = [key for _, curves in PANELS for _, key in curves if key not in history]
     if missing:
         raise ConfigError("plot_training_curves(history)", "what train_model returned", f"no {', '.join(missing)}")

@@ -11,21 +11,11 @@ import numpy as np
 from ... import checks
 from ...errors import DTypeError, NonFiniteError
 from ...ops.array import as_reals
-from .protocol import SequenceModelProtocol, check_model
+from .protocol import SequenceModelProtocol, params_of
 
 __all__ = ["clip_gradients", "compute_numerical_gradient", "compute_numerical_gradient_fast"]
 
 LossFunction = Callable[[np.ndarray, Any], float]
-
-
-def _parameters(where: str, model: Any, epsilon: Any) -> tuple[dict[str, np.ndarray], float]:
-    """Copies of the parameters, and the step, both checked."""
-    check_model(where, model)
-    params = {name: np.array(value) for name, value in model.get_params().items()}
-    for name, value in params.items():
-        if value.dtype.kind != "f":
-            raise DTypeError(f"{where}(model)", "parameters of real numbers", f"{name} of dtype {value.dtype}")
-    return params, checks.number(where, "epsilon", epsilon, 0.0, above=True)
 
 
 def compute_numerical_gradient(
@@ -63,7 +53,8 @@ def compute_numerical_gradient(
     >>> max(float(abs(numeric[name] - exact[name]).max()) for name in exact) < 1e-8
     True
     """
-    params, epsilon = _parameters("compute_numerical_gradient", model, epsilon)
+    where = "compute_numerical_gradient"
+    params, epsilon = params_of(where, model), checks.number(where, "epsilon", epsilon, 0.0, above=True)
     gradients = {name: np.zeros_like(value) for name, value in params.items()}
     try:
         for name, value in params.items():
@@ -114,7 +105,7 @@ def compute_numerical_gradient_fast(
     together (Spall 1992, simultaneous perturbation stochastic approximation, eq. 2.2).
     """
     where = "compute_numerical_gradient_fast"
-    params, epsilon = _parameters(where, model, epsilon)
+    params, epsilon = params_of(where, model), checks.number(where, "epsilon", epsilon, 0.0, above=True)
     n_samples, rng = checks.size(where, "n_samples", n_samples), checks.generator(where, rng)
     gradients = {name: np.zeros_like(value) for name, value in params.items()}
     try:
@@ -164,6 +155,8 @@ def clip_gradients(gradients: Mapping[str, Any], max_norm: float = 5.0) -> tuple
     ([0.6, 0.8], 5.0)
     """
     max_norm = checks.number("clip_gradients", "max_norm", max_norm, 0.0, above=True)
+    if not isinstance(gradients, Mapping):
+        raise DTypeError("clip_gradients(gradients)", "a dict of arrays", type(gradients).__name__)
     arrays = {name: as_reals("clip_gradients", **{str(name): value})[0] for name, value in gradients.items()}
     with np.errstate(over="ignore"):  # is refused below
         norm = math.sqrt(sum(float(np.sum(np.square(array, dtype=np.float64))) for array in arrays.values()))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import checks
-from ...errors import NonFiniteError
+from ...errors import DTypeError, NonFiniteError
 from .model import SequenceModel
 
 __all__ = ["HalfPrecision"]
@@ -45,6 +45,9 @@ class HalfPrecision:
     """
 
     def __init__(self, model: SequenceModel, loss_scale: float = 1024.0) -> None:
+        if not isinstance(model, SequenceModel):
+            known = "an LSTM, RelationalMemory or RelationalRNN of enilnets.sequence"
+            raise DTypeError("HalfPrecision(model)", known, type(model).__name__)
         self.model = model
         self.loss_scale = checks.number("HalfPrecision", "loss_scale", loss_scale, 0.0, above=True)
 

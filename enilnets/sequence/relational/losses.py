@@ -35,7 +35,7 @@ def cross_entropy_loss(predictions: Any, targets: Any, from_logits: bool = True)
     Raises
     ------
     ShapeError, DTypeError, DataError, LabelError
-        See ``losses.evaluate``.
+        If the arrays do not fit, or hold no finite numbers or labels that are no class.
 
     Notes
     -----
@@ -51,6 +51,9 @@ def cross_entropy_loss(predictions: Any, targets: Any, from_logits: bool = True)
     """
     logits = checks.flag("cross_entropy_loss", "from_logits", from_logits)
     name = "softmax_cross_entropy" if logits else "cross_entropy"
+    where = "cross_entropy_loss"
+    (predictions,) = as_reals(where, predictions=predictions)
+    targets = losses.as_target(where, predictions.shape, targets, predictions.dtype, name, "targets")
     return abs(float(losses.evaluate(name, predictions, targets)))  # abs: -log 1 would be shown as -0.0
 
 
@@ -99,6 +102,9 @@ def softmax(logits: Any) -> np.ndarray:
     >>> softmax([[1e4, 1e4], [0.0, -1e4]]).tolist()
     [[0.5, 0.5], [1.0, 0.0]]
     """
+    (logits,) = as_reals("softmax", logits=logits)
+    if logits.ndim == 0:
+        raise ShapeError("softmax(logits)", "at least one axis", "a single number")
     return activate("softmax", logits)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ... import checks, losses
-from ...errors import ConfigError, ModelFormatError, NonFiniteError, ShapeError
+from ...errors import ConfigError, DTypeError, ModelFormatError, NonFiniteError, ShapeError
 from ...layers import Layer, Mode, Sequential
 from ...network import Network
 from ...ops.array import as_data
@@ -191,6 +191,8 @@ class SequenceModel:
             If an array does not fit, or is not of finite real numbers. Nothing is assigned then.
         """
         where, arrays = f"{type(self).__name__}.set_params", self._arrays("value")
+        if not isinstance(params, Mapping):
+            raise DTypeError(f"{where}(params)", "a dict of arrays", type(params).__name__)
         wrong = sorted(map(str, arrays.keys() ^ params.keys()))
         if wrong:
             raise ConfigError(where, f"the names {', '.join(arrays)}", f"a difference in {', '.join(wrong)}")

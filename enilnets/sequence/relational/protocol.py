@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
-from ...errors import ConfigError
+from ...errors import ConfigError, DTypeError
 
-__all__ = ["SequenceModelProtocol", "check_model"]
+__all__ = ["SequenceModelProtocol", "check_model", "params_of"]
 
 
 class SequenceModelProtocol(Protocol):
@@ -37,3 +38,16 @@ def check_model(where: str, model: Any) -> None:
     if missing:
         got = f"{type(model).__name__} without {', '.join(missing)}"
         raise ConfigError(f"{where}(model)", f"a model with {', '.join(METHODS)}", got)
+
+
+def params_of(where: str, model: Any) -> dict[str, np.ndarray]:
+    """Return copies of the parameters of a model; named errors if it lacks a method or they are no real arrays."""
+    check_model(where, model)
+    params = model.get_params()
+    if not isinstance(params, Mapping) or not params:
+        raise ConfigError(f"{where}(model)", "get_params() to return a dict of arrays", repr(params)[:80])
+    copies = {name: np.array(value) for name, value in params.items()}
+    for name, value in copies.items():
+        if value.dtype.kind != "f":
+            raise DTypeError(f"{where}(model)", "parameters of real numbers", f"{name} of dtype {value.dtype}")
+    return copies

@@ -74,7 +74,9 @@ class RelationalMemory(SequenceModel):
     ) -> None:
         where = "RelationalMemory"
         self.output_size = None if output_size is None else checks.size(where, "output_size", output_size)
-        if self.output_size is None and len(readout):
+        if not isinstance(readout, (tuple, list)):
+            raise ConfigError(f"{where}(readout)", "a list of widths", repr(readout))
+        if self.output_size is None and readout:
             raise ConfigError(f"{where}(readout)", "an output_size with it", "none")
         heads, rng = checks.size(where, "num_heads", num_heads), checks.generator(where, rng)
         memory = layers.RelationalMemory(

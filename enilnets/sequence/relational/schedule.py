@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 
 import numpy as np
 
 from ... import checks
-from ...errors import StateError
+from ...errors import DTypeError, StateError
 
 __all__ = ["EarlyStopping", "learning_rate_schedule"]
 
@@ -77,6 +78,10 @@ class EarlyStopping:
 
     def __call__(self, val_loss: float, model_params: Mapping[str, np.ndarray]) -> bool:
         """Take note of a loss and the parameters it belongs to; return whether to stop."""
+        if not isinstance(val_loss, Real) or isinstance(val_loss, bool):
+            raise DTypeError("EarlyStopping(val_loss)", "a number", repr(val_loss))
+        if not isinstance(model_params, Mapping):
+            raise DTypeError("EarlyStopping(model_params)", "a dict of arrays", type(model_params).__name__)
         if val_loss < self.best_loss - self.min_delta:
             self.best_loss, self.counter = float(val_loss), 0
             self._best = {name: np.array(value) for name, value in model_params.items()}

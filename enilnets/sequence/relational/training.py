@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ... import checks
-from ...errors import ConfigError, DataError, ShapeError
+from ...errors import ConfigError, DataError, DTypeError, ShapeError
+from ...ops.array import as_numbers
 from ...optim import LRScheduler, Optimizer
 from ...training.batches import slices
 from .losses import task_named
@@ -67,12 +69,19 @@ def _batches(X: np.ndarray, y: np.ndarray, size: int, order: np.ndarray) -> Iter
 
 def _pair(where: str, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays of the same, positive length."""
-    X, y = np.asarray(X), np.asarray(y)
+    X, y = as_numbers(where, "X", X), as_numbers(where, "y", y)
     if X.ndim == 0 or y.ndim == 0 or len(X) == 0:
         raise DataError(f"{where}(X, y)", "at least one sample", f"shapes {X.shape} and {y.shape}")
     if len(X) != len(y):
         raise ShapeError(f"{where}(y)", f"{len(X)} targets, one per sample", str(len(y)))
     return X, y
+
+
+def _data(where: str, name: str, data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What a pair (X, y) holds, as ``_pair`` has it."""
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise DTypeError(f"{where}({name})", "a pair (X, y)", type(data).__name__)
+    return _pair(where, *data)
 
 
 def train_step(
@@ -219,7 +228,7 @@ def train_model(
     ConfigError, DataError, ShapeError
         For what cannot be trained.
     NonFiniteError
-        If the loss or a gradient is NaN or infinite.
+        If the loss or a gradient is NaN or infinite. Validation losses that are all infinite restore nothing.
 
     Examples
     --------
@@ -235,7 +244,8 @@ def train_model(
     where = "train_model"
     epochs, group = checks.size(where, "epochs", epochs), checks.size(where, "batch_size", batch_size)
     group *= checks.size(where, "accumulation_steps", accumulation_steps)
-    train, *validation = [_pair(where, *data) for data in (train_data, val_data) if data is not None]
+    train = _data(where, "train_data", train_data)
+    validation = [] if val_data is None else [_data(where, "val_data", val_data)]
     verbose, rng = checks.flag(where, "verbose", verbose), checks.generator(where, rng)
     rates = scheduler or _documented(learning_rate, lr_decay, lr_decay_every)
     if not isinstance(rates, LRScheduler):
@@ -257,7 +267,7 @@ def train_model(
             print(_line(epoch, epochs, row), flush=True)
         if validation and best(row["val_loss"], model.get_params()):
             break
-    if best.counter:
+    if best.counter and math.isfinite(best.best_loss):
         model.set_params(best.get_best_params())
     return history
 

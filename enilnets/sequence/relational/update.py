@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from ...parameters import Arena, Parameter
 from .gradients import compute_numerical_gradient
 from .losses import task_named
 from .model import SequenceModel
-from .protocol import check_model
+from .protocol import params_of
 
 __all__ = ["Update"]
 
@@ -38,7 +39,7 @@ class Update:
     def __init__(
         self, where: str, model: Any, task: str, optimizer: str | Optimizer = "sgd", clip_norm: float | None = 5.0
     ) -> None:
-        check_model(where, model)
+        params = params_of(where, model)
         self.where, self.model, self.task_name, self.task = where, model, task, task_named(where, task)
         self.clip_norm = None if clip_norm is None else checks.number(where, "clip_norm", clip_norm, 0.0, above=True)
         self.optimizer = make_optimizer(where, optimizer, 0.0)
@@ -47,7 +48,6 @@ class Update:
         if isinstance(model, SequenceModel):
             self.arena = model.arena
         else:
-            params = {name: np.asarray(value) for name, value in model.get_params().items()}
             single = {value.dtype for value in params.values()} == {np.dtype(np.float32)}
             dtype = np.dtype(np.float32 if single else np.float64)
             self.parameters = {name: Parameter(value.astype(dtype)) for name, value in params.items()}
@@ -60,7 +60,11 @@ class Update:
             loss, outputs = self.model.accumulate(X, y, self.task_name, share)
             return loss, self.task.metric(outputs, y, loss)
         if callable(getattr(self.model, "gradients", None)):
-            loss, outputs, gradients = self.model.gradients(X, y, self.task_name)
+            result = self.model.gradients(X, y, self.task_name)
+            if not isinstance(result, tuple) or len(result) != 3 or not isinstance(result[2], Mapping):
+                expected = "gradients() to return loss, outputs and a dict of gradients"
+                raise ConfigError(f"{self.where}(model)", expected, repr(result)[:80])
+            loss, outputs, gradients = result
         else:
             outputs = self.model.forward(X)
             loss = self.task.loss_fn(outputs, y)

@@ -4,7 +4,7 @@ import builtins
 
 import pytest
 
-from enilnets.errors import ConfigError
+from enilnets.errors import ConfigError, DTypeError
 from enilnets.sequence import plot_training_curves
 
 HISTORY = {
@@ -53,3 +53,5 @@ def test_text_without_matplotlib(monkeypatch, capsys):
 def test_a_history_that_lacks_a_curve():
     with pytest.raises(ConfigError, match="grad_norms"):
         plot_training_curves({name: values for name, values in HISTORY.items() if name != "grad_norms"})
+    with pytest.raises(DTypeError, match="history"):
+        plot_training_curves(None)

@@ -116,3 +116,5 @@ def test_clipping():
         clip_gradients({"a": np.array([1e200])})
     with pytest.raises(ConfigError, match="max_norm"):
         clip_gradients(gradients, max_norm=0)
+    with pytest.raises(DTypeError, match=r"clip_gradients\(gradients\)"):
+        clip_gradients([1.0, 2.0])

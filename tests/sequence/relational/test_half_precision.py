@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from enilnets.errors import NonFiniteError
+from enilnets import layers
+from enilnets.errors import DTypeError, NonFiniteError
 from enilnets.sequence import LSTM, HalfPrecision, evaluate, tasks, train_model
 
 
@@ -32,6 +33,12 @@ def test_the_scale_keeps_small_gradients(rng):
         assert (HalfPrecision(model, scale).gradients(X, y, "regression")[2]["b_out"][0, 0] > 0) == kept
     with pytest.raises(NonFiniteError, match="loss_scale"):
         HalfPrecision(model, 1e9).gradients(X, y + 1, "regression")
+
+
+@pytest.mark.parametrize("model", [None, layers.LSTM(3, 4)])
+def test_only_models_of_this_package(model):
+    with pytest.raises(DTypeError, match=r"HalfPrecision\(model\)"):
+        HalfPrecision(model)
 
 
 def test_it_trains():

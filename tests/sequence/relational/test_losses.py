@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from enilnets.errors import EnilnetsError, LabelError, ShapeError
+from enilnets.errors import DataError, EnilnetsError, LabelError, ShapeError
 from enilnets.sequence import accuracy, cross_entropy_loss, mse_loss, softmax
 
 
@@ -34,7 +34,7 @@ def test_cross_entropy_takes_logits_unless_told():
 
 
 def test_cross_entropy_refuses_what_is_no_class():
-    with pytest.raises(LabelError, match="2"):
+    with pytest.raises(LabelError, match=r"cross_entropy_loss\(targets\).*2"):
         cross_entropy_loss([[0.0, 1.0]], [2])
     with pytest.raises(ShapeError):
         cross_entropy_loss([[0.0, 1.0]], [0, 1])
@@ -65,3 +65,11 @@ def test_bad_numbers_are_refused(loss):
     for bad in ([["a", "b"]], [[1j, 0]], []):
         with pytest.raises(EnilnetsError):
             loss(bad, bad)
+    with pytest.raises(DataError, match=rf"{loss.__name__}\(predictions\)"):
+        loss([[np.nan, 0.0]], [[1.0, 0.0]])
+
+
+@pytest.mark.parametrize("bad", [3.0, ["a"], [np.nan, 0.0]])
+def test_softmax_names_itself(bad):
+    with pytest.raises(EnilnetsError, match=r"softmax\(logits\)"):
+        softmax(bad)

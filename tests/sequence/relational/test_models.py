@@ -115,6 +115,8 @@ def test_parameters_are_checked_before_any_is_set(make):
         ({**changed, last: changed[last][..., None]}, ShapeError),
         ({**changed, last: np.full_like(changed[last], np.nan)}, DataError),
         ({**changed, last: changed[last].astype(str)}, DTypeError),
+        (None, DTypeError),
+        ([1.0], DTypeError),
     ):
         with pytest.raises(error, match="set_params"):
             model.set_params(bad)
@@ -217,8 +219,9 @@ def test_other_names_of_the_memory():
         RelationalMemory(5, slot_size=10, num_heads=4)
     with pytest.raises(ConfigError, match="gate_style, input_attention"):
         RelationalMemory(5, use_gate=False, use_input_attention=False)
-    with pytest.raises(ConfigError, match="readout"):
-        RelationalMemory(5, readout=(3,))
+    for settings in ({"readout": (3,)}, {"output_size": 2, "readout": 5}):
+        with pytest.raises(ConfigError, match="readout"):
+            RelationalMemory(5, **settings)
     with pytest.raises(ConfigError, match="slot_size"):
         RelationalRNN(3, 4, 2, slot_size=9, num_heads=2)
 

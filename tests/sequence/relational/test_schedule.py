@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from enilnets.errors import ConfigError, StateError
+from enilnets.errors import ConfigError, DTypeError, StateError
 from enilnets.sequence import EarlyStopping, learning_rate_schedule
 
 
@@ -40,3 +40,7 @@ def test_early_stopping_without_a_finite_loss():
     assert not stopping(math.nan, {}) and stopping(math.nan, {})
     with pytest.raises(ConfigError, match="patience"):
         EarlyStopping(patience=0)
+    for loss, params, match in (("a", {}, "val_loss"), (None, {}, "val_loss"), (0.5, None, "model_params")):
+        with pytest.raises(DTypeError, match=match):
+            stopping(loss, params)
+    assert not EarlyStopping()(np.float32(0.5), {})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from enilnets.errors import ConfigError, DataError, NonFiniteError, ShapeError
+from enilnets.errors import ConfigError, DataError, DTypeError, NonFiniteError, ShapeError
 from enilnets.optim import SGD, LRScheduler
 from enilnets.sequence import (
     LSTM,
@@ -103,6 +103,43 @@ def test_gradients_of_other_names_are_refused():
 
     with pytest.raises(ConfigError, match="gradients of W, b"):
         train_step(Wrong(), X, Y, task="regression")
+
+
+@pytest.mark.parametrize("result", [3.0, (1.0, 2.0), (1.0, np.zeros((2, 1)), [1.0])])
+def test_what_gradients_returns_is_checked(result):
+    model = type("Wrong", (Linear,), {"gradients": lambda self, X, y, task: result})()
+    with pytest.raises(ConfigError, match="gradients\\(\\) to return loss, outputs and a dict"):
+        train_step(model, X, Y, task="regression")
+
+
+@pytest.mark.parametrize("params", [{}, [np.ones(2)], None, {"W": np.array([[1, 2]])}])
+def test_what_get_params_returns_is_checked(params):
+    """C1.12: a dict of real arrays, whichever way the gradients are found."""
+    methods = {"get_params": lambda self: params, "gradients": lambda self, X, y, task: None}
+    model = type("Wrong", (Linear,), methods)()
+    with pytest.raises((ConfigError, DTypeError), match=r"train_step\(model\)"):
+        train_step(model, X, Y, task="regression")
+
+
+@pytest.mark.parametrize("data", [None, X, (X,), (X, Y, Y), "ab", {"X": X, "y": Y}])
+def test_data_comes_in_pairs(data):
+    for pairs, name in (((data,), "train_data"), (((X, Y), data), "val_data")):
+        if name == "train_data" or data is not None:
+            with pytest.raises((DTypeError, ShapeError), match="train_model"):
+                train_model(Linear(), *pairs, task="regression", verbose=False)
+    with pytest.raises(DTypeError, match=r"train_step\(X\)"):
+        train_step(Linear(), [[[1, 2]], [[1, 2], [3, 4]]], Y)
+
+
+def test_infinite_validation_losses_restore_nothing(rng):
+    """C1.10: the parameters of the last epoch stay where no epoch was the best."""
+    model, x = LSTM(3, 4, 1, rng=0), rng.normal(size=(6, 5, 3))
+    before = model.get_params()
+    history = train_model(
+        model, (x, np.ones((6, 1))), (x, np.full((6, 1), 1e200)), epochs=2, task="regression", verbose=False
+    )
+    assert history["val_loss"] == [np.inf, np.inf]
+    assert any((model.get_params()[name] != value).any() for name, value in before.items())
 
 
 def test_a_gradient_that_is_not_finite_changes_nothing():
