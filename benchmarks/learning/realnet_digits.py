@@ -87,7 +87,7 @@ def darwin(seed: int) -> tuple[float, ...]:
     for i in range(100):
         trainer.train_batch(x[i : i + 64], targets(classes[i : i + 64]), 5)
     model = trainer.model
-    return *results, float(np.count_nonzero(model.weights[~model.mask]))
+    return *results, float(np.count_nonzero(model.parameters["weights"].value[~model.mask]))
 
 
 def untrained(seed: int) -> float:

@@ -51,4 +51,4 @@ def test_copies_and_pruning(rng):
         for each in (twin, here):
             fit(each, x, y, epochs=2, batch_size=8, loss="mse")
         np.testing.assert_array_equal(twin.arena.values, here.arena.values)
-        assert not twin.network.weights[~model.network.mask].any()
+        assert not twin.network.parameters["weights"].value[~model.network.mask].any()
