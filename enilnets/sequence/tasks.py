@@ -194,6 +194,18 @@ def _stories(
     """Facts, and for every story the chance of each place to be the answer."""
     samples, entities, locations = _sizes(where, samples=samples, entities=entities, locations=locations)
     facts, answerable = checks.integer(where, "facts", facts, 2), checks.flag(where, "answerable", answerable)
+    X, chances, open_end = _any_stories(samples, facts, entities, locations, answerable, rng)
+    missing = np.flatnonzero(open_end)
+    while answerable and len(missing):
+        X[missing], chances[missing], open_end = _any_stories(len(missing), facts, entities, locations, True, rng)
+        missing = missing[open_end]
+    return X, chances
+
+
+def _any_stories(
+    samples: int, facts: int, entities: int, locations: int, answerable: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Facts, the chances of all places, and whether the place of the object is open."""
     rows = np.arange(samples)
     places = np.full((samples, entities), -1)  # -1: not known; nobody; nowhere
     holder, left = np.full(samples, -1), np.full(samples, -1)
@@ -217,11 +229,7 @@ def _stories(
     place = np.where(holder >= 0, places[rows, holder], left if answerable else -1)
     seen = (places[:, :, None] == np.arange(locations)).sum(axis=1)
     chances = np.where(place[:, None] < 0, seen / seen.sum(axis=1, keepdims=True), np.eye(locations)[place])
-    if not answerable or (place >= 0).all():
-        return X, chances
-    missing = np.flatnonzero(place < 0)
-    X[missing], chances[missing] = _stories(where, len(missing), facts, entities, locations, True, rng)
-    return X, chances
+    return X, chances, place < 0
 
 
 def adding_problem(samples: int, length: int = 50, *, rng: Any = None) -> Task:

@@ -120,3 +120,9 @@ def test_largest_of_last_step():
     assert all(x[-1, label] == x[-1, :4].max() for x, label in zip(X, y, strict=True))
     with pytest.raises(ConfigError, match="classes"):
         tasks.largest_of_last_step(1, features=2)
+
+
+def test_rare_answerable_stories_are_found():
+    """With many people and two facts, hardly one story in hundreds has somebody take the object."""
+    X, y = tasks.babi_simple(20, facts=2, entities=400, locations=3, rng=0)
+    assert X[:, :, 401].any(axis=1).all() and y.max() < 3
