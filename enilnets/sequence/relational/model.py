@@ -130,6 +130,7 @@ class SequenceModel:
         name = task_named(where, task).loss
         x = self._sequences(where, X)
         output, saved = self._pass(x, checks.flag(where, "return_sequences", return_sequences), Mode(True))
+        y = losses.as_target(f"{type(self).__name__}.{where}", output.shape, y, self.dtype, name, "y")
         loss, dy, _ = losses.value_and_gradient(name, output, y)
         if not np.isfinite(loss):
             raise NonFiniteError(f"{type(self).__name__}.gradients", "a finite loss", str(loss), "scale the inputs")

@@ -231,3 +231,9 @@ def test_sizes_are_checked(kind):
     for bad in (0, -1, 2.5, True, "3"):
         with pytest.raises(EnilnetsError, match="input_size"):
             kind(bad, 4, 2)
+
+
+def test_wrong_targets_are_named(make, rng):
+    model = make(rng=0)
+    with pytest.raises(ShapeError, match=r"\.gradients\(y\)"):
+        model.gradients(rng.normal(size=(3, 4, model.input_size)), np.zeros((2, 1)))
