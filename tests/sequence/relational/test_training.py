@@ -306,3 +306,45 @@ def test_the_documented_example(kind):
     assert history["train_loss"][-1] < history["train_loss"][0]
     loss, accuracy = evaluate(model, X[64:], y[64:])
     assert loss == pytest.approx(min(history["val_loss"]), abs=1.1e-4) and 0 <= accuracy <= 1
+
+
+class Affine:
+    """A model of the three methods, of any dtype."""
+
+    def __init__(self, *dtypes):
+        rng = np.random.default_rng(1)
+        self.W, self.b = (
+            rng.normal(size=shape).astype(dtype) for shape, dtype in zip([(3, 5), 3], dtypes, strict=True)
+        )
+
+    def forward(self, X, return_sequences=False):
+        return X[:, -1].astype(self.W.dtype) @ self.W.T + self.b
+
+    def get_params(self):
+        return {"W": self.W, "b": self.b}
+
+    def set_params(self, params):
+        self.W, self.b = params["W"], params["b"]
+
+
+@pytest.mark.parametrize("dtypes", [("f4", "f4"), ("f4", "f8"), ("f8", "f8"), ("f2", "f2")])
+def test_models_of_other_dtypes(dtypes, rng):
+    """C1.12: parameters keep their dtypes, and float32 is differentiated with steps that it can hold."""
+    X, y = rng.normal(size=(16, 4, 5)).astype("f4"), rng.integers(0, 3, 16)
+    model, exact = Affine(*dtypes), Affine("f8", "f8")
+    start = model.W.astype(float)
+    exact.set_params({name: value.astype(float) for name, value in model.get_params().items()})
+    train_step(model, X, y, 1.0)
+    train_step(exact, X, y, 1.0)
+    assert (model.W.dtype, model.b.dtype) == dtypes
+    moved, right = model.W - start, exact.W - start
+    assert np.linalg.norm(moved - right) < (0.05 if "f2" in dtypes else 1e-4) * np.linalg.norm(right)
+
+
+def test_a_step_that_fails_leaves_no_gradient(rng):
+    model, X = LSTM(3, 4, 1, rng=0), rng.normal(size=(6, 5, 3))
+    before = model.arena.values.copy()
+    with pytest.raises(NonFiniteError):
+        train_step(model, X, np.full((6, 1), 1.2e154), task="regression")  # its square is a number
+    np.testing.assert_array_equal(model.arena.values, before)
+    assert not model.arena.gradients.any()
