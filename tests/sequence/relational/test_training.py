@@ -342,9 +342,9 @@ def test_models_of_other_dtypes(dtypes, rng):
 
 
 def test_a_step_that_fails_leaves_no_gradient(rng):
-    model, X = LSTM(3, 4, 1, rng=0), rng.normal(size=(6, 5, 3))
+    model, X = LSTM(3, 4, 1, rng=0), rng.normal(size=(1, 5, 3))
     before = model.arena.values.copy()
     with pytest.raises(NonFiniteError):
-        train_step(model, X, np.full((6, 1), 1.2e154), task="regression")  # its square is a number
+        train_step(model, X, np.full((1, 1), 1.2e154), task="regression")  # its square is a number
     np.testing.assert_array_equal(model.arena.values, before)
     assert not model.arena.gradients.any()
