@@ -283,7 +283,9 @@ class RealNetTrainer:
         -------
         ndarray (batch, outputs), or (batch, thinking_steps, outputs) with ``full_sequence``
         """
-        where = f"{type(self).__name__}.predict"
+        return self._predict(f"{type(self).__name__}.predict", input_features, thinking_steps, full_sequence)
+
+    def _predict(self, where: str, input_features: Any, thinking_steps: int, full_sequence: bool) -> np.ndarray:
         steps = steps_of(where, "thinking_steps", thinking_steps)
         x = features_of(where, input_features, self.model)
         return np.concatenate(list(self._outputs(x, steps, full_sequence)))
@@ -304,7 +306,7 @@ class RealNetTrainer:
     ) -> float:
         """Return the loss without dropout; nothing is learned. For the arguments see ``train_batch``."""
         where = f"{type(self).__name__}.evaluate"
-        output = self.predict(input_features, thinking_steps, full_sequence=full_sequence)
+        output = self._predict(where, input_features, thinking_steps, full_sequence)
         length = thinking_steps if full_sequence else None
         y = self._targets(where, target_values, len(output), length)
         return self._loss(output, y, self._weights(where, mask, len(output), length))[0]
@@ -333,7 +335,8 @@ class RealNetTrainer:
         if mask is None:
             return None
         if length is None or not isinstance(self.loss_fn, str):
-            raise ConfigError(f"{where}(mask)", "full_sequence=True and a loss by name", "another loss")
+            got = f"full_sequence={length is not None}, loss_fn={self.loss_fn!r}"
+            raise ConfigError(f"{where}(mask)", "full_sequence=True and a loss by name", got)
         mask = as_data(where, "mask", mask, self.model.dtype)
         if mask.shape != (batch, length):
             raise ShapeError(f"{where}(mask)", f"shape {(batch, length)}", f"shape {mask.shape}")

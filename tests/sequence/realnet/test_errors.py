@@ -92,6 +92,16 @@ def test_train_batch(error, arguments):
     assert trainer.optimizer.t == 0 and trainer.waiting == 0 and trainer.model.rng.bit_generator.state == random
 
 
+def test_evaluate_names_itself():
+    trainer = RealNetTrainer(RealNet(5, [0, 1], [4], rng=0))
+    with pytest.raises(ConfigError, match=r"evaluate\(thinking_steps\)"):
+        trainer.evaluate(np.ones((4, 2)), np.ones((4, 1)), (3, 5))
+    with pytest.raises(ShapeError, match=r"evaluate\(input_features\)"):
+        trainer.evaluate(np.ones((4, 3)), np.ones((4, 1)), 3)
+    with pytest.raises(ConfigError, match=r"evaluate\(mask\).* got full_sequence=False, loss_fn='mse'"):
+        trainer.evaluate(np.ones((4, 2)), np.ones((4, 1)), 3, mask=np.ones((4, 3)))
+
+
 @pytest.mark.parametrize("result", [None, 3.0, (1.0,), ("a", np.ones((4, 1))), (np.ones(4), 1.0), (1.0, "x")])
 def test_a_loss_function_returns_loss_and_gradient(result):
     trainer = RealNetTrainer(RealNet(5, [0, 1], [4], rng=0), loss_fn=lambda output, target: result)
