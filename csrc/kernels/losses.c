@@ -57,34 +57,10 @@ static double EN_NAME(mse)(REAL *restrict each, REAL *restrict grad, const REAL 
     return EN_NAME(total_of)(partial);
 }
 
-/* A kernel whose elements are independent: value(o, t) and slope(o, t) = d value / do are inline functions. They stand
- * in one loop, so what they share (an exponential) is computed once. */
-#define OVER_BLOCKS(value, slope) \
-    const REAL step = (REAL)scale; \
-    double partial[DOUBLE_SUMS] = {0}; \
-    REAL loss[EN_LOSS_BLOCK]; \
-    for (ptrdiff_t start = 0; start < n; start += EN_LOSS_BLOCK, o += EN_LOSS_BLOCK, t += EN_LOSS_BLOCK) { \
-        ptrdiff_t count = n - start < EN_LOSS_BLOCK ? n - start : EN_LOSS_BLOCK; \
-        if (grad) { \
-            REAL *restrict g = grad + start; \
-            for (ptrdiff_t i = 0; i < count; ++i) { \
-                loss[i] = EN_NAME(value)(o[i], t[i]); \
-                g[i] = step * EN_NAME(slope)(o[i], t[i]); \
-            } \
-        } else { \
-            for (ptrdiff_t i = 0; i < count; ++i) \
-                loss[i] = EN_NAME(value)(o[i], t[i]); \
-        } \
-        EN_NAME(add_to)(partial, loss, count); \
-        if (each) \
-            memcpy(each + start, loss, (size_t)count * sizeof(REAL)); \
-    } \
-    return EN_NAME(total_of)(partial);
-
-/* The same for expressions of o[i] and t[i] that share nothing dear: a loop for each of them. In one loop, a product
- * that both use is rounded before it is added, in the loop without gradient it may be fused with the addition, and the
- * sum would depend on whether the gradient is asked for. */
-#define OVER_BLOCKS_APART(value, slope) OVER_BLOCKS_FILLED(for (ptrdiff_t i = 0; i < count; ++i) loss[i] = value;, slope)
+/* A kernel whose elements are independent: value and slope = d value / do are expressions of o[i] and t[i], with a loop
+ * for each of them. In one loop, a product that both use is rounded before it is added, in a loop without gradient it may
+ * be fused with the addition, and the sum would depend on whether the gradient is asked for. */
+#define OVER_BLOCKS(value, slope) OVER_BLOCKS_FILLED(for (ptrdiff_t i = 0; i < count; ++i) loss[i] = value;, slope)
 
 /* And for a value that several kernels have in common: `fill` writes the block's. */
 #define OVER_BLOCKS_FILLED(fill, slope) \
@@ -114,7 +90,7 @@ static inline REAL EN_NAME(sign)(REAL o, REAL t)
 static double EN_NAME(mae)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t,
                            double scale, ptrdiff_t n)
 {
-    OVER_BLOCKS_APART(EN_NAME(distance)(o[i], t[i]), EN_NAME(sign)(o[i], t[i]))
+    OVER_BLOCKS(EN_NAME(distance)(o[i], t[i]), EN_NAME(sign)(o[i], t[i]))
 }
 
 /* huber.  With d = o - t:   d^2 / 2 if |d| <= delta else delta (|d| - delta / 2);
@@ -136,7 +112,7 @@ static double EN_NAME(huber)(REAL *restrict each, REAL *restrict grad, const REA
                              double scale, ptrdiff_t n, double delta)
 {
     const REAL bend = (REAL)delta;
-    OVER_BLOCKS_APART(EN_NAME(huber_value)(o[i], t[i], bend), EN_NAME(huber_slope)(o[i], t[i], bend))
+    OVER_BLOCKS(EN_NAME(huber_value)(o[i], t[i], bend), EN_NAME(huber_slope)(o[i], t[i], bend))
 }
 
 /* hinge.  m = 1 - t o:   max(0, m);   d/do = -t where m > 0, else 0                             Cortes & Vapnik 1995 */
@@ -155,7 +131,7 @@ static inline REAL EN_NAME(hinge_slope)(REAL o, REAL t)
 static double EN_NAME(hinge)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o, const REAL *restrict t,
                              double scale, ptrdiff_t n)
 {
-    OVER_BLOCKS_APART(EN_NAME(hinge_value)(o[i], t[i]), EN_NAME(hinge_slope)(o[i], t[i]))
+    OVER_BLOCKS(EN_NAME(hinge_value)(o[i], t[i]), EN_NAME(hinge_slope)(o[i], t[i]))
 }
 
 /* wasserstein.  -o t;   d/do = -t                                             Arjovsky, Chintala & Bottou 2017, eq. 2 */
@@ -166,7 +142,7 @@ static inline REAL EN_NAME(critic_slope)(REAL o, REAL t) { return o == o ? -t : 
 static double EN_NAME(wasserstein)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
                                    const REAL *restrict t, double scale, ptrdiff_t n)
 {
-    OVER_BLOCKS_APART(EN_NAME(critic_value)(o[i], t[i]), EN_NAME(critic_slope)(o[i], t[i]))
+    OVER_BLOCKS(EN_NAME(critic_value)(o[i], t[i]), EN_NAME(critic_slope)(o[i], t[i]))
 }
 
 /* focal.  With c = o clipped to [1e-12, BELOW_ONE] and q = 1 - pt = c (1 - t) + t (1 - c):
@@ -274,7 +250,7 @@ static inline REAL EN_NAME(logit_slope)(REAL o, REAL t) { return EN_NAME(sigmoid
 static double EN_NAME(bce_logits)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
                                   const REAL *restrict t, double scale, ptrdiff_t n)
 {
-    OVER_BLOCKS(logit_value, logit_slope)
+    OVER_BLOCKS(EN_NAME(logit_value)(o[i], t[i]), EN_NAME(logit_slope)(o[i], t[i]))
 }
 
 /* cross_entropy.  -t log c,  c = o clipped to [1e-12, 1];   d/do = -t / c, 0 where the clip is active */
@@ -291,7 +267,7 @@ static inline REAL EN_NAME(entropy_slope)(REAL o, REAL t)
 static double EN_NAME(cross_entropy)(REAL *restrict each, REAL *restrict grad, const REAL *restrict o,
                                      const REAL *restrict t, double scale, ptrdiff_t n)
 {
-    OVER_BLOCKS_APART(EN_NAME(entropy_value)(o[i], t[i]), EN_NAME(entropy_slope)(o[i], t[i]))
+    OVER_BLOCKS(EN_NAME(entropy_value)(o[i], t[i]), EN_NAME(entropy_slope)(o[i], t[i]))
 }
 
 static inline double EN_NAME(sum)(const REAL *restrict x, ptrdiff_t n)
