@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -94,18 +95,23 @@ class Wired(Protocol):
 
 
 def features_of(where: str, features: Any, network: Wired) -> np.ndarray:
-    """Return what a user passes as features: (batch, f) or (batch, sequence, f), or a vector, which is a column."""
+    """Return what a user passes as features: (batch, f) or (batch, sequence, f), or a vector, which is a column.
+
+    As documented, features without an input neuron are left out; that is worth a warning.
+    """
     x = as_data(where, "input_features", features, network.dtype)
     if x.ndim == 1:
         x = x[:, None]
     count = len(network.input_ids)
-    if x.ndim not in (2, 3) or not 1 <= x.shape[-1] <= count or (x.ndim == 3 and x.shape[1] == 0):
-        expected = f"shape (batch, features) or (batch, sequence, features) with at most {count} features"
-        raise ShapeError(
-            f"{where}(input_features)", expected, f"shape {x.shape}", "the network has one input neuron per feature"
-        )
+    if x.ndim not in (2, 3) or x.shape[-1] == 0 or (x.ndim == 3 and x.shape[1] == 0):
+        expected = "shape (batch, features) or (batch, sequence, features)"
+        raise ShapeError(f"{where}(input_features)", expected, f"shape {x.shape}")
     if len(x) == 0:
         raise DataError(f"{where}(input_features)", "at least one sample", "none")
+    if x.shape[-1] > count:
+        message = f"{where}(input_features): of {x.shape[-1]} features, only the first {count} have an input neuron"
+        warnings.warn(message, UserWarning, stacklevel=3)
+        x = x[..., :count]
     return x
 
 

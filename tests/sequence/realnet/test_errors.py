@@ -62,7 +62,7 @@ def test_forward(error, arguments):
 @pytest.mark.parametrize(
     "error, arguments",
     [
-        (ShapeError, {"input_features": np.ones((4, 3))}),
+        (ShapeError, {"input_features": np.ones((4, 3, 0))}),
         (ShapeError, {"input_features": np.ones((4, 2, 2, 2))}),
         (DataError, {"input_features": np.ones((0, 2))}),
         (DataError, {"input_features": [[np.nan, 0]] * 4}),
@@ -97,7 +97,7 @@ def test_evaluate_names_itself():
     with pytest.raises(ConfigError, match=r"evaluate\(thinking_steps\)"):
         trainer.evaluate(np.ones((4, 2)), np.ones((4, 1)), (3, 5))
     with pytest.raises(ShapeError, match=r"evaluate\(input_features\)"):
-        trainer.evaluate(np.ones((4, 3)), np.ones((4, 1)), 3)
+        trainer.evaluate(np.ones((4, 0)), np.ones((4, 1)), 3)
     with pytest.raises(ConfigError, match=r"evaluate\(mask\).* got full_sequence=False, loss_fn='mse'"):
         trainer.evaluate(np.ones((4, 2)), np.ones((4, 1)), 3, mask=np.ones((4, 3)))
 

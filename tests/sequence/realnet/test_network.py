@@ -180,6 +180,8 @@ def test_prepare_input_maps_features_in_order():
     np.testing.assert_array_equal(model.prepare_input([[5]]), [[0, 0, 0, 0, 5, 0]])
     np.testing.assert_array_equal(model.prepare_input([5, 6])[:, 4], [5, 6])
     assert model.prepare_input(np.ones((2, 3, 2))).shape == (2, 3, 6)
+    with pytest.warns(UserWarning, match=r"of 3 features, only the first 2 have an input neuron"):
+        np.testing.assert_array_equal(model.prepare_input([[1, 2, 9]]), [[0, 2, 0, 0, 1, 0]])
 
 
 def test_copies_are_independent_and_equal(rng):
