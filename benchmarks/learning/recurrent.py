@@ -61,14 +61,17 @@ def network(setting: Setting, features: int, seed: int) -> NeuralNet:
 
 
 def solve(setting: Setting, seed: int, iterations: int | None = None, batch_size: int = 64) -> float:
-    """Train on fresh batches; return the error, or the share of right symbols, on test data that selected nothing."""
+    """Train on fresh batches, at a rate that falls over the last quarter; return the error, or the share of right symbols,
+    on test data that selected nothing."""
     train, test = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
     x_test, y_test = setting.draw(2000, rng=test)
     net, weights = network(setting, x_test.shape[2], seed), None
     if setting.copies:
         weights = np.zeros((batch_size, x_test.shape[1]))
         weights[:, -LENGTH:] = 1
-    for _ in range(iterations or setting.iterations):
+    rate, iterations = net.learning_rate, iterations or setting.iterations
+    for i in range(iterations):
+        net.learning_rate = rate * min(1.0, 4 * (1 - i / iterations))
         net.TrainBatch(*setting.draw(batch_size, rng=train), sample_weight=weights)
     output = net.predict(x_test)
     if setting.copies:
