@@ -61,8 +61,10 @@ def network(setting: Setting, features: int, seed: int) -> NeuralNet:
 
 
 def solve(setting: Setting, seed: int, iterations: int | None = None, batch_size: int = 64) -> float:
-    """Train on fresh batches, at a rate that falls over the last quarter; return the error, or the share of right symbols,
-    on test data that selected nothing."""
+    """Train on fresh batches, at a rate that falls over the last quarter; return the error, or share of right symbols.
+
+    The test data selects nothing.
+    """
     train, test = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
     x_test, y_test = setting.draw(2000, rng=test)
     net, weights = network(setting, x_test.shape[2], seed), None
