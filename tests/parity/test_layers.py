@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from enilnets import NeuralNet, optim
 from enilnets.layers import LAYERS, Concat, Conv2D, Dense, Mode, Residual, Sequential
-from tests.parity import counterparts, test_attention, test_recurrent
+from tests.parity import counterparts, test_attention, test_recurrent, test_relational_memory
 from tests.parity.counterparts import assert_close, tensor
 
 #: Roundings that a sum of a few hundred products may collect in another order.
@@ -41,7 +41,8 @@ def normal(rng, shape, dtype):
 
 
 def test_every_layer_is_compared():
-    tests = [name.removeprefix("test_") for name in {**globals(), **vars(test_attention)} if name.startswith("test_")]
+    names = {**globals(), **vars(test_attention), **vars(test_relational_memory)}
+    tests = [name.removeprefix("test_") for name in names if name.startswith("test_")]
     tests += test_recurrent.KINDS  # in a file of their own
     assert all(any(f"{test}_".startswith(f"{kind}_") for test in tests) for kind in LAYERS)
 

@@ -16,7 +16,7 @@ def of_ours(theirs, name):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_output_and_gradients(seed):
+def test_relationalmemory_output_and_gradients(seed):
     """C-6: the peer computes the same, so the times are of the same work."""
     rng = np.random.default_rng(seed)
     layer = RelationalMemory(10, 4, 16, 2, rng=seed)
