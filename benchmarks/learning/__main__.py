@@ -15,9 +15,10 @@ SCRIPTS = {"recurrent": recurrent, "realnet": realnet, "eigen3": eigen3, "relati
 
 INTRODUCTION = """# What the sequence models learn
 
-Mean over seeds, and the range. Models are measured on data that had no part in training nor in any choice. A row
+Mean over seeds, and the range. Models are measured on data that they were not trained on, and with seeds that chose no
+setting; but the test images of the digits (A-3, A-5) were the same while RealNet's initial numbers were chosen. A row
 without a goal stands there for comparison, also where we lose. References were measured with PyTorch, or on the
-original, with the same sizes and budgets. `python -m benchmarks.learning --markdown docs/learning.md` wrote this page.
+original, with the same sizes and budgets. `python -m benchmarks.learning --markdown docs/learning.md` writes this page.
 """
 
 
